@@ -1,0 +1,1 @@
+"""Stages of voicestream, one module each: ``faust -A agents.NAME worker``."""

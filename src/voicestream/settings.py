@@ -1,0 +1,52 @@
+"""All settings, read from the environment (prefix ``VOICESTREAM_``) and from a ``.env`` file."""
+
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Configuration of every process; ``voicestream settings`` prints it."""
+
+    model_config = SettingsConfigDict(env_prefix="VOICESTREAM_", env_file=".env", extra="ignore")
+
+    broker: str = Field(
+        "embedded",
+        description="kafka://host:9092[,host:9092], or embedded (`voicestream up` and `demo` start a broker and hand "
+        "embedded://host:port to their workers).",
+    )
+    partitions: int = Field(8, ge=1, description="Partitions of a topic that is created by voicestream.")
+    replication: int = Field(1, ge=1, description="Replication factor of a topic that is created by voicestream.")
+    schema_registry: str | None = Field(
+        None, description="URL of a Confluent schema registry; none: single-object encoding."
+    )
+    clickhouse: str = Field(
+        ".voicestream/clickhouse",
+        description="clickhouse://user:password@host:8123/database, or the folder of the embedded engine.",
+    )
+    stt_engine: str = Field(
+        "whisper.cpp", description="Engine of speech to text: whisper.cpp or the name of a plug-in."
+    )
+    stt_model: str = Field(
+        "tiny.en", description="Model of speech to text: a name of `voicestream models list`, or a file."
+    )
+    stt_workers: int = Field(2, ge=1, description="Segments that one stt worker transcribes at once, one thread each.")
+    sentiment_model: str = Field(
+        "default", description="default (the packaged encoder) or a model of the hub (extra: torch)."
+    )
+    catalogue: Path | None = Field(None, description="YAML file of products and competitors for the insights.")
+    routing_rules: Path | None = Field(None, description="YAML file of the routing rules; none: the packaged ones.")
+    cache: Path = Field(Path("~/.cache/voicestream").expanduser(), description="Folder of downloaded model weights.")
+    gateway_host: str = Field("127.0.0.1", description="Address that the gateway listens on.")
+    gateway_port: int = Field(8080, ge=0, le=65535, description="Port that the gateway listens on; 0: a free one.")
+    api_keys: str = Field("", description="Comma-separated keys that the gateway accepts; empty: no key is asked for.")
+    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    log_json: bool = Field(False, description="Write logs as JSON lines.")
+
+
+@lru_cache
+def settings() -> Settings:
+    """The settings of this process, read once."""
+    return Settings()

@@ -1,0 +1,24 @@
+"""A named, typed topic."""
+
+from typing import Generic, TypeVar
+
+from voicestream.streams.record import Record
+
+R = TypeVar("R", bound=Record, covariant=True)
+
+
+class Topic(Generic[R]):
+    """A topic and the record types that it carries; every value names its schema, so there may be several.
+
+    ``partitions`` of ``None`` means the number that the settings give to every topic.
+    """
+
+    def __init__(self, name: str, *types: type[R], partitions: int | None = None) -> None:
+        if not types:
+            raise ValueError(f"topic {name!r}: name at least one record type that it carries")
+        self.name = name
+        self.types = types
+        self.partitions = partitions
+
+    def __repr__(self) -> str:
+        return f"Topic({self.name!r}, {', '.join(t.__name__ for t in self.types)})"
