@@ -15,3 +15,7 @@ class AudioFileError(VoicestreamError):
 
 class WeightsError(VoicestreamError):
     """Model weights that are missing or damaged."""
+
+
+class EmbeddedError(VoicestreamError):
+    """A part of the embedded stack that did not start, or died."""
