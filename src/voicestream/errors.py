@@ -19,3 +19,15 @@ class WeightsError(VoicestreamError):
 
 class EmbeddedError(VoicestreamError):
     """A part of the embedded stack that did not start, or died."""
+
+
+class BrokerError(VoicestreamError):
+    """A Kafka broker that cannot be reached, or that has not what we need."""
+
+
+class ConfigFileError(VoicestreamError):
+    """A file of settings that does not say what it should; ``problems`` has file, line and remedy of each fault."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems

@@ -1,0 +1,76 @@
+"""Topics on a Kafka broker: made before anything starts, because Faust creates no source topics."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from voicestream.errors import BrokerError
+
+log = logging.getLogger(__name__)
+
+RETRY_S = 0.2
+
+
+async def create_topics(
+    bootstrap: str, topics: Mapping[str, int], *, replication: int, timeout_s: float = 15.0
+) -> None:
+    """Create ``topics`` (name to number of partitions) that do not exist yet; call it as often as you like.
+
+    Tries again until ``timeout_s``, as a broker that has just started may refuse. Raises ``BrokerError`` when the
+    broker cannot be reached, refuses a topic, or has a topic with another number of partitions.
+    """
+    try:
+        async with asyncio.timeout(timeout_s):
+            admin = await _connect(bootstrap)
+            try:
+                await _create(admin, topics, replication)
+                await _check_partitions(admin, topics)
+            finally:
+                await admin.close()
+    except TimeoutError as error:
+        raise BrokerError(
+            f"No Kafka broker answered at {bootstrap} within {timeout_s:g} s: is it running, and is "
+            "VOICESTREAM_BROKER right?"
+        ) from error
+
+
+async def _connect(bootstrap: str) -> AIOKafkaAdminClient:
+    while True:
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+        try:
+            await admin.start()
+        except KafkaError as error:
+            log.debug("broker %s: %s", bootstrap, error)
+            await admin.close()
+            await asyncio.sleep(RETRY_S)
+        else:
+            return admin
+
+
+async def _create(admin: AIOKafkaAdminClient, topics: Mapping[str, int], replication: int) -> None:
+    wanted = [NewTopic(name, partitions, replication) for name, partitions in topics.items()]
+    while wanted:
+        response = await admin.create_topics(wanted)
+        again = set()
+        for name, code, *message in response.topic_errors:
+            error = for_code(code)
+            if code == 0 or error is TopicAlreadyExistsError:
+                continue
+            if not error.retriable:
+                raise BrokerError(f"The broker refuses to create topic {name}: {error.__name__} {message[0] or ''}")
+            again.add(name)
+        wanted = [topic for topic in wanted if topic.name in again]
+        await asyncio.sleep(RETRY_S if wanted else 0)
+
+
+async def _check_partitions(admin: AIOKafkaAdminClient, topics: Mapping[str, int]) -> None:
+    for described in await admin.describe_topics(list(topics)):
+        name, found = described["topic"], len(described["partitions"])
+        if found != topics[name]:
+            raise BrokerError(
+                f"Topic {name} has {found} partitions, not {topics[name]}: stages that read two topics need the same "
+                f"number in both. Delete the topic, or set VOICESTREAM_PARTITIONS={found}."
+            )
