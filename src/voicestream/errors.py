@@ -31,3 +31,7 @@ class ConfigFileError(VoicestreamError):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+
+
+class SttError(VoicestreamError):
+    """An engine of speech to text that is missing, can't be loaded, or fails."""
