@@ -25,6 +25,10 @@ class BrokerError(VoicestreamError):
     """A Kafka broker that cannot be reached, or that has not what we need."""
 
 
+class GatewayError(VoicestreamError):
+    """The gateway cannot start, or does not go on with a connection."""
+
+
 class ConfigFileError(VoicestreamError):
     """A file of settings that does not say what it should; ``problems`` has file, line and remedy of each fault."""
 
@@ -35,3 +39,27 @@ class ConfigFileError(VoicestreamError):
 
 class SttError(VoicestreamError):
     """An engine of speech to text that is missing, can't be loaded, or fails."""
+
+
+class SettingsError(VoicestreamError):
+    """A setting that this process cannot work with."""
+
+
+class ClickHouseError(VoicestreamError):
+    """ClickHouse refused a statement or some data; ``code`` is its number for the error, where it gave one."""
+
+    def __init__(self, message: str, code: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class ClickHouseUnavailableError(ClickHouseError):
+    """ClickHouse can't be reached or can't work now; the same statement may go through later."""
+
+
+class ClickHouseDataError(ClickHouseError):
+    """Rows that ClickHouse can't hold, however often they are sent."""
+
+
+class CallError(VoicestreamError):
+    """A call that could not be played to its end."""
