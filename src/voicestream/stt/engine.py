@@ -1,0 +1,99 @@
+"""What an engine of speech to text is, and how one is found.
+
+An engine is a plug-in: a package registers a factory under the entry-point group `voicestream.stt_engines`, and the
+setting `STT_ENGINE` names it. Engines take no part in Kafka.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Final, Protocol
+
+from voicestream.audio.codecs import Pcm
+from voicestream.errors import SttError
+
+ENGINE_GROUP: Final = "voicestream.stt_engines"
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A piece of mono speech: int16 samples, the rate in Hz (8000 or 16000), and its language if that is known.
+
+    The language is an ISO 639-1 code; None lets a multilingual model find it out.
+    """
+
+    pcm: Pcm
+    sample_rate: int
+    language: str | None = None
+
+    @property
+    def duration_ms(self) -> int:
+        return len(self.pcm) * 1000 // self.sample_rate
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word with its punctuation; times in milliseconds from the start of the clip, confidence in [0, 1]."""
+
+    text: str
+    start_ms: int
+    end_ms: int
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Recognition:
+    """What an engine heard in one clip; `confidence` is the mean over the words, 0 where there are none."""
+
+    text: str
+    words: tuple[Word, ...]
+    confidence: float
+    no_speech_probability: float
+    language: str
+    inference_ms: float
+
+
+class SttEngine(Protocol):
+    """Speech to text. `transcribe` blocks and may be called by `capacity` threads at once without waiting."""
+
+    @property
+    def name(self) -> str:
+        """The engine, as the setting names it."""
+
+    @property
+    def model(self) -> str:
+        """The model, for records and logs."""
+
+    @property
+    def capacity(self) -> int:
+        """Clips that are transcribed at the same time."""
+
+    def transcribe(self, clips: Sequence[Clip]) -> list[Recognition]:
+        """One recognition for each clip, in order; SttError when the engine fails."""
+
+    def warm_up(self) -> None:
+        """Do what only the first transcription would have to wait for."""
+
+    def close(self) -> None:
+        """Give back memory and connections; the engine is of no use afterwards."""
+
+
+def load_engine(spec: str, model: str, *, capacity: int) -> SttEngine:
+    """The engine of that name, with its model loaded.
+
+    `spec` is the name of an entry point (`whisper.cpp`), or a URL whose scheme is the name (`grpc://host:50051`). The
+    entry point is called as `factory(model, capacity=capacity)`, and with `url=spec` for a URL.
+
+    Raises SttError when no such engine is installed; what the engine raises passes through.
+    """
+    name = spec.partition("://")[0]
+    found = {entry.name: entry for entry in entry_points(group=ENGINE_GROUP)}
+    if name not in found:
+        installed = ", ".join(sorted(found)) or "none"
+        raise SttError(f"no engine of speech to text is called {name!r}; installed: {installed}")
+    try:
+        factory = found[name].load()
+    except ImportError as error:
+        raise SttError(f"the engine {name!r} can't be imported: {error}") from error
+    engine: SttEngine = factory(model, capacity=capacity, **({"url": spec} if "://" in spec else {}))
+    return engine

@@ -1,0 +1,185 @@
+"""Whisper weights from CTranslate2's format to the ggml file of whisper.cpp.
+
+The layout is that of `models/convert-pt-to-ggml.py` in whisper.cpp, tensors in the order of OpenAI's checkpoints.
+"""
+
+import json
+import struct
+from collections.abc import Iterator
+from typing import BinaryIO, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from voicestream.errors import WeightsError
+
+_MAGIC: Final = 0x67676D6C  # "ggml"
+_BINARY_VERSION: Final = 6
+_SPEC: Final = ("WhisperSpec", 3)
+_DTYPES: Final = (np.float32, np.int8, np.int16, np.int32, np.float16)
+_SAMPLE_RATE: Final = 16000
+_N_FFT: Final = 400
+_TEXT_TOKENS: Final = 50257  # whisper.cpp makes the names of those above (languages, times) itself
+
+Tensors = dict[str, npt.NDArray[np.generic]]
+
+
+class _Reader:
+    def __init__(self, data: memoryview) -> None:
+        self._data = data
+        self._at = 0
+
+    def take(self, length: int) -> memoryview:
+        taken = self._data[self._at : self._at + length]
+        if len(taken) < length:
+            raise WeightsError("the CTranslate2 model ends in the middle of a tensor: it is cut short or damaged")
+        self._at += length
+        return taken
+
+    def number(self, kind: str) -> int:
+        value: int = struct.unpack("<" + kind, self.take(struct.calcsize(kind)))[0]
+        return value
+
+    def text(self) -> str:
+        return bytes(self.take(self.number("H"))).rstrip(b"\0").decode()
+
+
+def read_ctranslate2(data: memoryview) -> Tensors:
+    """The tensors of a CTranslate2 Whisper model by name, as views of `data`.
+
+    Raises WeightsError when it is no Whisper model of the format version and revision that we know.
+    """
+    reader = _Reader(data)
+    version = reader.number("I")
+    spec = (reader.text(), reader.number("I")) if version == _BINARY_VERSION else ("", 0)
+    if spec != _SPEC:
+        raise WeightsError(
+            f"this is no CTranslate2 Whisper model of format {_BINARY_VERSION}, {_SPEC[0]} revision {_SPEC[1]} "
+            f"(found format {version} {spec[0]} {spec[1]})"
+        )
+    tensors: Tensors = {}
+    for _ in range(reader.number("I")):
+        name = reader.text()
+        shape = [reader.number("I") for _ in range(reader.number("B"))]
+        dtype = _DTYPES[reader.number("B")]
+        tensors[name] = np.frombuffer(reader.take(reader.number("I")), dtype).reshape(shape)
+    return tensors
+
+
+def mel_filters(n_mels: int) -> npt.NDArray[np.float32]:
+    """Triangular filters on Slaney's mel scale with unit area, [n_mels, 201], for 16 kHz and a window of 400.
+
+    The scale: linear up to 1000 Hz, logarithmic above (Slaney, Auditory Toolbox, 1998); computed as librosa does.
+    """
+    step, corner = 200.0 / 3, 1000.0
+    log_step = np.log(6.4) / 27.0
+
+    corner_mel = corner / step
+    top_mel = corner_mel + np.log(_SAMPLE_RATE / 2 / corner) / log_step
+    mels = np.linspace(0.0, top_mel, n_mels + 2)
+    edges = np.where(mels >= corner_mel, corner * np.exp(log_step * (mels - corner_mel)), step * mels)
+
+    bins = np.linspace(0, _SAMPLE_RATE / 2, _N_FFT // 2 + 1)
+    width = np.diff(edges)
+    slopes = np.subtract.outer(edges, bins)
+    filters = np.zeros((n_mels, len(bins)), np.float32)
+    for i in range(n_mels):
+        filters[i] = np.maximum(0, np.minimum(-slopes[i] / width[i], slopes[i + 2] / width[i + 1]))
+    filters *= (2.0 / (edges[2:] - edges[:n_mels]))[:, np.newaxis]
+    return filters
+
+
+def _token_bytes(tokenizer: bytes) -> list[bytes]:
+    """The byte-pair tokens in order of id; GPT-2's tokenizer writes bytes that don't print as letters from U+0100 on."""
+    vocabulary: dict[str, int] = json.loads(tokenizer)["model"]["vocab"]
+    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    hidden = [byte for byte in range(256) if byte not in printable]
+    to_byte = {chr(byte): byte for byte in printable} | {chr(256 + i): byte for i, byte in enumerate(hidden)}
+    tokens = sorted((index, token) for token, index in vocabulary.items())[:_TEXT_TOKENS]
+    return [bytes(to_byte[char] for char in token) for _, token in tokens]
+
+
+def _linear(tensors: Tensors, source: str, target: str) -> Iterator[tuple[str, npt.NDArray[np.generic]]]:
+    yield f"{target}.weight", tensors[f"{source}/weight"]
+    yield f"{target}.bias", tensors[f"{source}/bias"]
+
+
+def _norm(tensors: Tensors, source: str, target: str) -> Iterator[tuple[str, npt.NDArray[np.generic]]]:
+    yield f"{target}.weight", tensors[f"{source}/gamma"]
+    yield f"{target}.bias", tensors[f"{source}/beta"]
+
+
+def _attention(
+    tensors: Tensors, source: str, target: str, *, cross: bool
+) -> Iterator[tuple[str, npt.NDArray[np.generic]]]:
+    # CTranslate2 fuses query, key and value; where the keys come from the encoder, key and value alone.
+    fused = [f"{source}/linear_{i}" for i in range(2 if cross else 1)]
+    weights = np.concatenate([tensors[f"{name}/weight"] for name in fused])
+    biases = np.concatenate([tensors[f"{name}/bias"] for name in fused])
+    for part, weight, bias in zip(("query", "key", "value"), np.split(weights, 3), np.split(biases, 3), strict=True):
+        yield f"{target}.{part}.weight", weight
+        if part != "key":  # Whisper's keys have no bias; CTranslate2 writes zeros
+            yield f"{target}.{part}.bias", bias
+    yield from _linear(tensors, f"{source}/linear_{len(fused)}", f"{target}.out")
+
+
+def _block(
+    tensors: Tensors, source: str, target: str, *, cross: bool
+) -> Iterator[tuple[str, npt.NDArray[np.generic]]]:
+    yield from _norm(tensors, f"{source}/ffn/layer_norm", f"{target}.mlp_ln")
+    yield from _linear(tensors, f"{source}/ffn/linear_0", f"{target}.mlp.0")
+    yield from _linear(tensors, f"{source}/ffn/linear_1", f"{target}.mlp.2")
+    yield from _norm(tensors, f"{source}/self_attention/layer_norm", f"{target}.attn_ln")
+    yield from _attention(tensors, f"{source}/self_attention", f"{target}.attn", cross=False)
+    if cross:
+        yield from _norm(tensors, f"{source}/attention/layer_norm", f"{target}.cross_attn_ln")
+        yield from _attention(tensors, f"{source}/attention", f"{target}.cross_attn", cross=True)
+
+
+def _checkpoint(tensors: Tensors, layers: dict[str, int]) -> Iterator[tuple[str, npt.NDArray[np.generic]]]:
+    """Names and values in the order of OpenAI's checkpoint."""
+    yield "decoder.positional_embedding", tensors["decoder/position_encodings/encodings"]
+    yield "encoder.positional_embedding", tensors["encoder/position_encodings/encodings"]
+    yield "decoder.token_embedding.weight", tensors["decoder/embeddings/weight"]
+    for i in range(layers["decoder"]):
+        yield from _block(tensors, f"decoder/layer_{i}", f"decoder.blocks.{i}", cross=True)
+    yield from _norm(tensors, "decoder/layer_norm", "decoder.ln")
+    for name in ("conv1", "conv2"):
+        yield from _linear(tensors, f"encoder/{name}", f"encoder.{name}")
+    for i in range(layers["encoder"]):
+        yield from _block(tensors, f"encoder/layer_{i}", f"encoder.blocks.{i}", cross=False)
+    yield from _norm(tensors, "encoder/layer_norm", "encoder.ln_post")
+
+
+def convert(model: bytes, tokenizer: bytes, out: BinaryIO) -> None:
+    """Write the ggml file of a CTranslate2 `model.bin` (float16) and its `tokenizer.json`.
+
+    Raises WeightsError when the model is none that we can read.
+    """
+    tensors = read_ctranslate2(memoryview(model))
+    layers = {
+        part: len({name.split("/")[1] for name in tensors if name.startswith(f"{part}/layer_") and "norm/" not in name})
+        for part in ("encoder", "decoder")
+    }
+    n_vocab, _ = tensors["decoder/embeddings/weight"].shape
+    n_state, n_mels, _ = tensors["encoder/conv1/weight"].shape
+    n_audio_ctx, _ = tensors["encoder/position_encodings/encodings"].shape
+    n_text_ctx, _ = tensors["decoder/position_encodings/encodings"].shape
+    header = (n_vocab, n_audio_ctx, n_state, int(tensors["encoder/num_heads"]), layers["encoder"])  # type: ignore[call-overload]
+    header += (n_text_ctx, n_state, int(tensors["decoder/num_heads"]), layers["decoder"], n_mels)  # type: ignore[call-overload]
+    filters = mel_filters(n_mels)
+    tokens = _token_bytes(tokenizer)
+
+    out.write(struct.pack("<12i", _MAGIC, *header, 1))  # 1: matrices are float16
+    out.write(struct.pack("<2i", *filters.shape) + filters.tobytes())
+    out.write(struct.pack("<i", len(tokens)))
+    for token in tokens:
+        out.write(struct.pack("<i", len(token)) + token)
+    for name, tensor in _checkpoint(tensors, layers):
+        if name in ("encoder.conv1.bias", "encoder.conv2.bias"):
+            tensor = tensor.reshape(-1, 1)
+        wide = tensor.ndim < 2 or name.endswith(("conv1.bias", "conv2.bias", "positional_embedding"))
+        label = name.encode()
+        out.write(struct.pack("<3i", tensor.ndim, len(label), 0 if wide else 1))
+        out.write(struct.pack(f"<{tensor.ndim}i", *reversed(tensor.shape)) + label)
+        out.write(tensor.astype(np.float32 if wide else np.float16).tobytes())

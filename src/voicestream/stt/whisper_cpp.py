@@ -1,0 +1,197 @@
+"""whisper.cpp in this process: one set of weights, and a state for each clip that is transcribed at the same time."""
+
+import ctypes
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Final
+
+import numpy as np
+
+from voicestream import weights
+from voicestream.audio.resample import resample, to_float
+from voicestream.errors import SttError
+from voicestream.stt.engine import Clip, Recognition, Word
+from voicestream.stt.libwhisper import FullParams, LibWhisper
+
+_RATE: Final = 16000
+_CONTEXT_PER_S: Final = 50
+_CONTEXT_MARGIN: Final = 64
+_CONTEXT_FLOOR: Final = 512  # below it the decoder falls into loops
+_TOKENS_PER_S: Final = 6  # fast speech has about five
+_TOKENS_MARGIN: Final = 12
+_WINDOW_S: Final = 30
+_NEVER: Final = 2.0  # a threshold that no probability reaches
+_UNSPACED: Final = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A piece of text in UTF-8, which may end within a character; times in milliseconds."""
+
+    text: bytes
+    start_ms: int
+    end_ms: int
+    probability: float
+
+
+def words_of(tokens: Sequence[Token], duration_ms: int, *, spaced: bool = True) -> tuple[Word, ...]:
+    """Tokens joined to words, with times in order and within [0, duration_ms].
+
+    A word begins at a token with a leading space; in a script without spaces, at any token that begins a character.
+    Punctuation belongs to the word before it.
+    """
+    groups: list[list[Token]] = []
+    for token in tokens:
+        text = token.text.decode(errors="replace")
+        if not groups:
+            begins = True
+        elif spaced:
+            begins = text.startswith(" ")
+        else:
+            begins = _complete(groups[-1])
+        if begins and (not groups or any(char.isalnum() or char == "�" for char in text)):
+            groups.append([token])
+        else:
+            groups[-1].append(token)
+
+    words = []
+    previous_end = 0
+    for group in groups:
+        text = b"".join(token.text for token in group).decode(errors="ignore").strip()
+        start = min(max(min(token.start_ms for token in group), previous_end), duration_ms)
+        end = min(max(max(token.end_ms for token in group), start), duration_ms)
+        spoken = [token.probability for token in group if any(byte >= 0x30 for byte in token.text)]
+        confidence = float(np.mean(spoken or [token.probability for token in group]))
+        if text:
+            words.append(Word(text, start, end, min(max(confidence, 0.0), 1.0)))
+            previous_end = end
+    return tuple(words)
+
+
+def _complete(group: Sequence[Token]) -> bool:
+    try:
+        b"".join(token.text for token in group).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+class WhisperCpp:
+    """The engine `whisper.cpp`.
+
+    `model` is a name that `voicestream models list` knows, or the path of a ggml file; `capacity` the number of states,
+    each of which computes on `threads` threads. Raises SttError when whisper.cpp or the model can't be loaded, and
+    WeightsError when the model can't be had.
+    """
+
+    name = "whisper.cpp"
+
+    def __init__(self, model: str, *, capacity: int, threads: int = 1) -> None:
+        path = Path(model) if model.endswith(".bin") else weights.pull(model)
+        if not path.is_file():
+            raise SttError(f"there is no model file {path}")
+        self._whisper = LibWhisper()
+        self._lib = self._whisper.lib
+        self._context = self._lib.whisper_init_from_file_with_params_no_state(
+            str(path).encode(), self._whisper.context_params()
+        )
+        if not self._context:
+            raise SttError(f"{path} is no model that whisper.cpp can load: it is damaged, or not in ggml format")
+        self.model = path.stem.removeprefix("ggml-")
+        self.capacity = capacity
+        self._threads = threads
+        self._multilingual = bool(self._lib.whisper_is_multilingual(self._context))
+        self._context_size = self._lib.whisper_n_audio_ctx(self._context)
+        self._end_of_text = self._lib.whisper_token_eot(self._context)
+        self._states: SimpleQueue[int] = SimpleQueue()
+        self._pool = ThreadPoolExecutor(capacity, thread_name_prefix="whisper")
+        for _ in range(capacity):
+            state = self._lib.whisper_init_state(self._context)
+            if not state:
+                self.close()
+                raise SttError(f"no memory for {capacity} states of whisper.cpp: set fewer workers")
+            self._states.put(state)
+
+    def transcribe(self, clips: Sequence[Clip]) -> list[Recognition]:
+        """One recognition for each clip, in order; SttError when whisper.cpp fails or doesn't know the language."""
+        return list(self._pool.map(self._transcribe, clips))
+
+    def warm_up(self) -> None:
+        """Run every state once, which allocates what it works with."""
+        noise = np.random.default_rng(0).normal(0, 300, _RATE).astype(np.int16)
+        self.transcribe([Clip(noise, _RATE, "en")] * self.capacity)
+
+    def close(self) -> None:
+        """Wait for what is being transcribed, then free the model."""
+        self._pool.shutdown()
+        while not self._states.empty():
+            self._lib.whisper_free_state(self._states.get())
+        self._lib.whisper_free(self._context)
+        self._context = None
+
+    def _transcribe(self, clip: Clip) -> Recognition:
+        started = time.perf_counter()
+        samples = np.ascontiguousarray(to_float(resample(clip.pcm, clip.sample_rate, _RATE)))
+        params = self._params(clip)
+        state = self._states.get()
+        try:
+            code = self._lib.whisper_full_with_state(
+                self._context, state, params, samples.ctypes.data_as(ctypes.POINTER(ctypes.c_float)), len(samples)
+            )
+            if code:
+                raise SttError(f"whisper.cpp failed on a clip of {clip.duration_ms} ms with code {code}")
+            segments = range(self._lib.whisper_full_n_segments_from_state(state))
+            no_speech = [self._lib.whisper_full_get_segment_no_speech_prob_from_state(state, i) for i in segments]
+            language = self._lib.whisper_lang_str(self._lib.whisper_full_lang_id_from_state(state)).decode()
+            tokens = [token for i in segments for token in self._tokens(state, i)]
+        finally:
+            self._states.put(state)
+        words = words_of(tokens, clip.duration_ms, spaced=language not in _UNSPACED)
+        return Recognition(
+            text=b"".join(token.text for token in tokens).decode(errors="ignore").strip(),
+            words=words,
+            confidence=float(np.mean([word.confidence for word in words])) if words else 0.0,
+            no_speech_probability=max(no_speech, default=1.0),
+            language=language,
+            inference_ms=(time.perf_counter() - started) * 1000,
+        )
+
+    def _params(self, clip: Clip) -> FullParams:
+        seconds = clip.duration_ms / 1000
+        params = self._whisper.full_params()
+        params.n_threads = self._threads
+        params.print_progress = False
+        params.print_timestamps = False
+        params.single_segment = True
+        params.token_timestamps = True
+        params.suppress_nst = True
+        params.language = self._language(clip)
+        params.greedy_best_of = 1
+        params.temperature_inc = 0.0  # decoding again at a higher temperature costs up to five times the time
+        params.no_speech_thold = _NEVER  # the guards decide what is silence, and say so
+        params.audio_ctx = min(
+            max(int(seconds * _CONTEXT_PER_S) + _CONTEXT_MARGIN, _CONTEXT_FLOOR), self._context_size
+        )
+        params.max_tokens = int(min(seconds, _WINDOW_S) * _TOKENS_PER_S) + _TOKENS_MARGIN
+        return params
+
+    def _language(self, clip: Clip) -> bytes:
+        if clip.language is None:
+            return b"auto" if self._multilingual else b"en"
+        language = clip.language.partition("-")[0].lower()
+        if self._lib.whisper_lang_id(language.encode()) < 0:
+            raise SttError(f"whisper.cpp doesn't know the language {clip.language!r}")
+        if language != "en" and not self._multilingual:
+            raise SttError(f"the model {self.model} knows English alone, the clip is in {clip.language!r}: use base")
+        return language.encode()
+
+    def _tokens(self, state: int, segment: int) -> Iterator[Token]:
+        for i in range(self._lib.whisper_full_n_tokens_from_state(state, segment)):
+            data = self._lib.whisper_full_get_token_data_from_state(state, segment, i)
+            if data.id < self._end_of_text:
+                text = self._lib.whisper_full_get_token_text_from_state(self._context, state, segment, i)
+                yield Token(text, data.t0 * 10, data.t1 * 10, data.p)
