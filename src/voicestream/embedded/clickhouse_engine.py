@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import chdb
 from chdb.state.sqlitelike import Connection
 
 from voicestream.errors import EmbeddedError
@@ -88,7 +88,7 @@ class Engine:
         self.path.mkdir(parents=True, exist_ok=True)
         try:
             # The engine lives for as long as one handle is open.
-            self._keeper = chdb.connect(str(self.path))
+            self._keeper = Connection(str(self.path))
         except RuntimeError as error:
             raise EmbeddedError(why_not_open(self.path, str(error))) from error
         version, timezone = self._keeper.query("SELECT version(), timezone()", "TSV").bytes().decode().split()
@@ -114,10 +114,10 @@ class Engine:
         """
         statement = Statement.of(text)
         try:
-            handle = chdb.connect(str(self.path))
+            handle = Connection(str(self.path))
             try:
                 for preparation in before:
-                    handle.query(preparation, "Null")
+                    handle.query(preparation.decode(), "Null")
                 if database:
                     handle.query(f"USE {_quoted(database, '`')}", "Null")
                 if settings:
@@ -126,7 +126,9 @@ class Engine:
                     )
                 if statement.data is not None:
                     return _insert(handle, statement)
-                result = handle.query(statement.sql, default_format, params=dict(parameters or {}))
+                # chDB takes bytes as well as text, which a statement with binary values needs.
+                sql: Any = statement.sql
+                result = handle.query(sql, default_format, params=dict(parameters or {}))
                 rows = statement.verb in _RETURNS_ROWS
                 return Answer(
                     body=result.bytes(),

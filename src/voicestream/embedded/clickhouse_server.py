@@ -278,14 +278,22 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         log.info("ClickHouse %s serves %s at http://127.0.0.1:%d", self._engine.version, self._engine.path, self._port)
+        # Who is given the folder as VOICESTREAM_CLICKHOUSE finds the way here.
+        _write_whole(self._engine.path / "served_at", f"{os.getpid()} {self._port}\n")
         if self._port_file is not None:
-            unfinished = self._port_file.with_name(self._port_file.name + ".part")
-            unfinished.write_text(f"{self._port}\n")
-            unfinished.replace(self._port_file)
+            _write_whole(self._port_file, f"{self._port}\n")
+
+
+def _write_whole(file: Path, text: str) -> None:
+    """Write a file that is never seen half written."""
+    unfinished = file.with_name(file.name + ".part")
+    unfinished.write_text(text)
+    unfinished.replace(file)
 
 
 def _leave(engine: Engine) -> None:
     """End at once: a statement that still runs can't be stopped, and what it wrote so far is safe on disk."""
+    (engine.path / "served_at").unlink(missing_ok=True)
     closing = threading.Thread(target=engine.close, daemon=True)
     closing.start()
     closing.join(1)
