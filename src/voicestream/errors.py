@@ -41,6 +41,10 @@ class SttError(VoicestreamError):
     """An engine of speech to text that is missing, can't be loaded, or fails."""
 
 
+class SentimentError(VoicestreamError):
+    """A model of text sentiment that is missing, can't be loaded, or fails."""
+
+
 class SettingsError(VoicestreamError):
     """A setting that this process cannot work with."""
 
