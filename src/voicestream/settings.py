@@ -34,7 +34,8 @@ class Settings(BaseSettings):
     )
     stt_workers: int = Field(2, ge=1, description="Segments that one stt worker transcribes at once, one thread each.")
     sentiment_model: str = Field(
-        "default", description="default (the packaged encoder) or a model of the hub (extra: torch)."
+        "default",
+        description="Model of text sentiment: default, onnx:FOLDER, hub:OWNER/NAME (extra: torch) or a plug-in.",
     )
     catalogue: Path | None = Field(None, description="YAML file of products and competitors for the insights.")
     routing_rules: Path | None = Field(None, description="YAML file of the routing rules; none: the packaged ones.")
@@ -42,7 +43,9 @@ class Settings(BaseSettings):
     gateway_host: str = Field("127.0.0.1", description="Address that the gateway listens on.")
     gateway_port: int = Field(8080, ge=0, le=65535, description="Port that the gateway listens on; 0: a free one.")
     gateway_grace_s: float = Field(
-        10.0, ge=0, description="Seconds that a call lives on after its connection is lost, for the client to resume it."
+        10.0,
+        ge=0,
+        description="Seconds that a call lives on after its connection is lost, for the client to resume it.",
     )
     gateway_drain_s: float = Field(
         30.0, ge=0, description="Seconds that calls in progress have to end when the gateway is told to stop."
@@ -51,7 +54,9 @@ class Settings(BaseSettings):
         64, ge=1, description="MiB that the gateway holds while the broker is slow or away; then callers have to wait."
     )
     api_keys: str = Field("", description="Comma-separated keys that the gateway accepts; empty: no key is asked for.")
-    ready_file: Path | None = Field(None, description="A worker creates this file once its partitions are assigned and its state is recovered.")
+    ready_file: Path | None = Field(
+        None, description="A worker creates this file once its partitions are assigned and its state is recovered."
+    )
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
     log_json: bool = Field(False, description="Write logs as JSON lines.")
 

@@ -1,0 +1,72 @@
+"""Stages with the settings of this process: ``stage.app()`` is what ``faust -A agents.NAME worker`` runs."""
+
+import logging
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import faust
+
+from voicestream import topics
+from voicestream.codec import codec
+from voicestream.errors import SettingsError
+from voicestream.settings import Settings, settings
+from voicestream.streams.stage import Stage as StreamsStage
+from voicestream.streams.task import Environment
+from voicestream.streams.worker import WorkerConfig, stages_app
+
+log = logging.getLogger(__name__)
+
+
+class Stage(StreamsStage):
+    """A stage whose app takes broker, topics and codec from the settings."""
+
+    def app(self) -> faust.App:
+        """The Faust app of this stage: its own consumer group, ``voicestream.NAME``."""
+        return app(self)
+
+
+def app(*stages: Stage, name: str | None = None) -> faust.App:
+    """One Faust app of several stages; the consumer group is ``voicestream.NAME``."""
+    return stages_app(f"voicestream.{name or stages[0].name}", stages, worker_config(settings()))
+
+
+def worker_config(config: Settings) -> WorkerConfig:
+    """What a worker must be told, from the settings; raises ``SettingsError`` for a broker that it cannot use."""
+    broker = urlsplit(config.broker)
+    options: dict[str, Any] = {
+        "topic_partitions": config.partitions,
+        "topic_replication_factor": config.replication,
+        "topic_disable_leader": True,
+        "topic_allow_declare": False,
+        "broker_commit_interval": 1.0,
+        "stream_wait_empty": False,
+        "consumer_auto_offset_reset": "earliest",
+        "producer_max_request_size": 4_000_000,
+        "web_enabled": False,
+        "datadir": Path(".voicestream") / "faust",
+        "loghandlers": [],
+    }
+    if broker.scheme == "embedded":
+        from voicestream.embedded import faust_repairs
+
+        faust_repairs.apply()
+        options |= {"broker_session_timeout": 6, "broker_heartbeat_interval": 1, "broker_rebalance_timeout": 6}
+    elif broker.scheme != "kafka" or not broker.netloc:
+        raise SettingsError(
+            f"VOICESTREAM_BROKER is {config.broker!r}: a worker needs kafka://host:9092, "
+            "or embedded://host:port of a running `voicestream up`."
+        )
+    return WorkerConfig(
+        broker=f"kafka://{broker.netloc}",
+        environment=Environment(codec(), topics.dlq),
+        options=options,
+        on_ready=_say_ready,
+    )
+
+
+def _say_ready() -> None:
+    log.info("partitions are assigned and state is recovered")
+    ready = settings().ready_file
+    if ready is not None:
+        ready.touch()

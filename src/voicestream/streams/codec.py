@@ -1,0 +1,126 @@
+"""Bytes of a topic to records and back: Avro, framed so that every value names its schema.
+
+Single-object encoding (Avro specification 1.11): ``C3 01``, the 8 bytes of the CRC-64-AVRO fingerprint, the datum.
+Confluent framing, when a registry is configured: ``00``, the 4 bytes of the registry's schema id, the datum.
+Both are understood when reading, whichever is written.
+"""
+
+import io
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+import fastavro
+import msgspec
+
+from voicestream.streams.errors import DecodeError, EncodeError
+from voicestream.streams.record import Record
+from voicestream.streams.schemas import Schema, SchemaSet
+from voicestream.streams.topic import Topic
+
+SINGLE_OBJECT = b"\xc3\x01"
+CONFLUENT = b"\x00"
+
+
+class Registry(Protocol):
+    """What the codec needs of a schema registry."""
+
+    def id_of(self, topic: str, schema: Schema) -> int:
+        """The id of ``schema`` for ``topic``; registers it where it is new."""
+
+    def schema_of(self, schema_id: int) -> Any:
+        """The parsed schema with that id."""
+
+
+class Codec:
+    """Encodes and decodes the records of any topic; safe to share, holds no state but caches."""
+
+    def __init__(self, schemas: SchemaSet, registry: Registry | None = None) -> None:
+        self._schemas = schemas
+        self._registry = registry
+        self._headers: dict[tuple[str, str], bytes] = {}
+
+    def encode(self, topic: Topic[Any], record: Record) -> bytes:
+        """The bytes of ``record`` on ``topic``; raises ``EncodeError`` when it does not belong there."""
+        if not isinstance(record, topic.types):
+            known = ", ".join(t.__name__ for t in topic.types)
+            raise EncodeError(f"topic {topic.name}: it carries {known}, not {type(record).__name__}")
+        name = type(record).__name__
+        schema = self._schemas.current.get(name)
+        if schema is None:
+            raise EncodeError(f"topic {topic.name}: no Avro schema named {name}; add it to the schemas folder")
+        out = io.BytesIO()
+        out.write(self._header(topic, schema))
+        try:
+            fastavro.schemaless_writer(out, schema.parsed, msgspec.to_builtins(record, builtin_types=(bytes,)))
+        except (TypeError, ValueError, OverflowError, AttributeError) as error:
+            raise EncodeError(f"topic {topic.name}: {name} does not fit its schema: {error}") from error
+        return out.getvalue()
+
+    def decode(self, topic: Topic[Any], data: bytes | None) -> Record:
+        """The record in ``data``; raises ``DecodeError`` saying what is wrong with the bytes."""
+        if data is None:
+            raise DecodeError(f"topic {topic.name}: the message has no value")
+        writer, name, body = self._writer_schema(topic, data)
+        kind = next((t for t in topic.types if t.__name__ == name), None)
+        if kind is None:
+            known = ", ".join(t.__name__ for t in topic.types)
+            raise DecodeError(f"topic {topic.name}: it carries {known}, but the message is of schema {name}")
+        stream = io.BytesIO(body)
+        try:
+            datum = fastavro.schemaless_reader(stream, writer, self._schemas.current[name].parsed)
+            if stream.read(1):
+                raise DecodeError(f"topic {topic.name}: bytes are left behind the {name}")
+            record: Record = msgspec.convert(datum, kind, builtin_types=(bytes,))
+            return record
+        except DecodeError:
+            raise
+        # Damaged bytes make the reader fail in many ways (EOFError, IndexError, MemoryError, UnicodeDecodeError …).
+        except Exception as error:
+            raise DecodeError(f"topic {topic.name}: not a valid {name}: {type(error).__name__}: {error}") from error
+
+    def _header(self, topic: Topic[Any], schema: Schema) -> bytes:
+        key = (topic.name, schema.name)
+        header = self._headers.get(key)
+        if header is None:
+            if self._registry is None:
+                header = SINGLE_OBJECT + schema.fingerprint
+            else:
+                header = CONFLUENT + self._registry.id_of(topic.name, schema).to_bytes(4, "big")
+            self._headers[key] = header
+        return header
+
+    def _writer_schema(self, topic: Topic[Any], data: bytes) -> tuple[Any, str, bytes]:
+        if data.startswith(SINGLE_OBJECT) and len(data) >= 10:
+            schema = self._schemas.by_fingerprint.get(data[2:10])
+            if schema is None:
+                raise DecodeError(f"topic {topic.name}: unknown schema, fingerprint {data[2:10].hex()}")
+            return schema.parsed, schema.name, data[10:]
+        if data.startswith(CONFLUENT) and len(data) >= 5:
+            schema_id = int.from_bytes(data[1:5], "big")
+            if self._registry is None:
+                raise DecodeError(
+                    f"topic {topic.name}: the message names schema {schema_id} of a registry, but none is configured"
+                )
+            parsed = self._registry.schema_of(schema_id)
+            return parsed, parsed["name"].rpartition(".")[2], data[5:]
+        raise DecodeError(
+            f"topic {topic.name}: no Avro framing, the message begins with {data[:10].hex() or 'nothing'}"
+        )
+
+
+def check_records(schemas: SchemaSet, records: Iterable[type[Record]]) -> list[str]:
+    """Where the fields of the records and of their schemas differ, in words; empty when they agree."""
+    problems = []
+    for record in records:
+        schema = schemas.current.get(record.__name__)
+        if schema is None:
+            problems.append(f"{record.__name__}: no schema of that name")
+            continue
+        ours = {field.encode_name: field for field in msgspec.structs.fields(record)}
+        theirs = {field["name"]: field for field in schema.source["fields"]}
+        problems += [f"{record.__name__}.{name}: not in the schema" for name in ours.keys() - theirs.keys()]
+        problems += [f"{record.__name__}.{name}: not in the record" for name in theirs.keys() - ours.keys()]
+        for name in ours.keys() & theirs.keys():
+            if ours[name].required == ("default" in theirs[name]):
+                problems.append(f"{record.__name__}.{name}: it has a default on one side only")
+    return problems

@@ -1,0 +1,43 @@
+"""A Confluent schema registry, as the codec needs it."""
+
+import json
+from functools import cached_property
+from typing import Any
+
+import fastavro
+
+from voicestream.streams.errors import DecodeError, StreamsError
+from voicestream.streams.schemas import Schema
+
+
+class ConfluentRegistry:
+    """Subjects are named ``TOPIC-RECORD`` (TopicRecordNameStrategy): a topic may carry several record types."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._by_id: dict[int, Any] = {}
+
+    @cached_property
+    def _client(self) -> Any:
+        from confluent_kafka.schema_registry import SchemaRegistryClient
+
+        return SchemaRegistryClient({"url": self._url})
+
+    def id_of(self, topic: str, schema: Schema) -> int:
+        from confluent_kafka.schema_registry import Schema as RegistrySchema
+
+        subject = f"{topic}-{schema.source.get('namespace', '')}.{schema.name}"
+        try:
+            return int(self._client.register_schema(subject, RegistrySchema(json.dumps(schema.source), "AVRO")))
+        except Exception as error:
+            raise StreamsError(f"schema registry {self._url}: cannot register {subject}: {error}") from error
+
+    def schema_of(self, schema_id: int) -> Any:
+        if schema_id not in self._by_id:
+            try:
+                self._by_id[schema_id] = fastavro.parse_schema(
+                    json.loads(self._client.get_schema(schema_id).schema_str)
+                )
+            except Exception as error:
+                raise DecodeError(f"schema registry {self._url}: no schema {schema_id}: {error}") from error
+        return self._by_id[schema_id]

@@ -1,0 +1,172 @@
+"""Runs one agent in a worker: a loop that takes what is waiting, processes it, sends, and lets the offsets go.
+
+The order matters: outputs first, then the changelog, then the offsets. A kill between any two of them replays the
+records; the outputs come again with the same ids, and the fence refuses what the state has applied.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+from voicestream.streams.clock import now_ms
+from voicestream.streams.message import Message, Outgoing, TopicPartition
+from voicestream.streams.metrics import METRICS
+from voicestream.streams.queues import FifoQueue, KeyedQueue, OffsetTracker
+from voicestream.streams.stage import Agent
+from voicestream.streams.state import Store
+from voicestream.streams.task import AgentTask, Environment, PunctuatorTask
+
+log = logging.getLogger(__name__)
+
+Send = Callable[[Iterable[Outgoing]], Awaitable[None]]
+
+PUNCTUATE_EVERY_S = 0.5
+
+
+def changelog_topic(store: Store[object]) -> str:
+    """The topic that holds the changes of ``store``."""
+    return f"{store.name}-changelog"
+
+
+async def send_changes(store: Store[object] | None, send: Send) -> None:
+    """Write the changed entries of ``store`` to its changelog."""
+    if store is None:
+        return
+    now = now_ms()
+    await send(
+        Outgoing(changelog_topic(store), key.encode(), value, now, partition)
+        for partition, key, value in store.take_changes()
+    )
+
+
+class AgentRunner:
+    """The loop, or the ``concurrency`` loops, of one agent."""
+
+    def __init__(self, agent: Agent, environment: Environment, send: Send) -> None:
+        self.agent = agent
+        self.task = AgentTask(agent, environment)
+        self.topics = {topic.name for topic in agent.inputs}
+        self.offsets = OffsetTracker()
+        self._send = send
+        self._queue: FifoQueue | KeyedQueue = KeyedQueue() if agent.concurrency > 1 else FifoQueue()
+        self._limit = agent.batch.max_size if agent.batch is not None else (1 if agent.concurrency > 1 else 500)
+        self._within_s = agent.batch.within_ms / 1000 if agent.batch is not None else 0.0
+        self._wake = asyncio.Event()
+        self._open = asyncio.Event()
+        self._in_work = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._epoch = 0
+        self._waiting = METRICS.of(agent.stage, agent.name).waiting
+        self.lock = asyncio.Lock()  # between the loop and the punctuators of the same store
+
+    def deliver(self, tp: TopicPartition, messages: Sequence[Message]) -> None:
+        """Hand over what was fetched of a partition."""
+        for message in messages:
+            if self.offsets.received(tp, message.offset):
+                self._queue.push(message)
+        self._waiting.set(len(self._queue))
+        self._wake.set()
+
+    def backlog(self, tp: TopicPartition) -> int:
+        """Messages of the partition that were fetched and are not done."""
+        return self.offsets.pending(tp)
+
+    def committable(self, tp: TopicPartition) -> int | None:
+        """The offset from which this agent must read the partition after a crash."""
+        offset = self.offsets.committable(tp)
+        if offset is None or self.task.processor is None:
+            return offset
+        held = self.task.processor.oldest_needed(tp.topic, tp.partition)
+        return offset if held is None else min(offset, held)
+
+    def resume(self) -> None:
+        """Go on: partitions are assigned and state is recovered."""
+        self._open.set()
+        self._wake.set()
+
+    async def pause(self, timeout_s: float) -> None:
+        """Take nothing more, and wait for what is in work."""
+        self._open.clear()
+        try:
+            await asyncio.wait_for(self._idle.wait(), timeout_s)
+        except TimeoutError:
+            log.warning("stage %s, agent %s: still at work after %.0f s; the records will be processed again",
+                        self.agent.stage, self.agent.name, timeout_s)  # fmt: skip
+
+    def discard(self) -> None:
+        """Forget everything: the partitions will be read again from what was committed."""
+        self._epoch += 1
+        self._queue.clear()
+        self.offsets.clear()
+        self._waiting.set(0)
+        if self.task.processor is not None:
+            self.task.processor.discard()
+
+    async def loop(self) -> None:
+        """Run until cancelled; an exception is that of the policy ``fail``."""
+        while True:
+            messages = await self._take()
+            self._in_work += 1
+            self._idle.clear()
+            try:
+                async with self.lock if self.agent.concurrency == 1 else _no_lock():
+                    await self._process(messages, self._epoch)
+            finally:
+                self._in_work -= 1
+                if not self._in_work:
+                    self._idle.set()
+            # A loop whose sources are never empty must still let the others run.
+            await asyncio.sleep(0)
+
+    async def punctuate(self) -> None:
+        """Let a processor see that time goes on, until cancelled."""
+        while True:
+            await asyncio.sleep(PUNCTUATE_EVERY_S)
+            await self._open.wait()
+            async with self.lock:
+                await self._send(await self.task.punctuate(now_ms()))
+
+    async def _take(self) -> list[Message]:
+        while True:
+            await self._open.wait()
+            if len(self._queue) and self._within_s and len(self._queue) < self._limit:
+                await asyncio.sleep(self._within_s)  # company may come
+            messages = self._queue.take(self._limit) if self._open.is_set() else []
+            if messages:
+                self._waiting.set(len(self._queue))
+                return messages
+            self._wake.clear()
+            await self._wake.wait()
+
+    async def _process(self, messages: list[Message], epoch: int) -> None:
+        out = await self.task.run(messages)
+        if epoch != self._epoch:
+            return  # the partitions are not ours any more, or not in this generation
+        await self._send(out)
+        await send_changes(self.agent.store, self._send)
+        if epoch != self._epoch:
+            return
+        for message in messages:
+            self.offsets.done(TopicPartition(message.topic, message.partition), message.offset)
+        self._queue.done(messages)
+        if len(self._queue):
+            self._wake.set()
+
+
+async def run_punctuator(task: PunctuatorTask, lock: asyncio.Lock, opened: asyncio.Event, send: Send) -> None:
+    """Call a punctuator every so often, between the records of the agents that share its store, until cancelled."""
+    while True:
+        await asyncio.sleep(task.punctuator.every_ms / 1000)
+        await opened.wait()
+        async with lock:
+            await send(await task.run(now_ms()))
+            await send_changes(task.punctuator.store, send)
+
+
+class _no_lock:
+    """Calls of one agent that run at once share no state."""
+
+    async def __aenter__(self) -> None: ...
+
+    async def __aexit__(self, *_: object) -> None: ...

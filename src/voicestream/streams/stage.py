@@ -1,0 +1,207 @@
+"""A stage: a named group of agents that scale together.
+
+One stage is one Faust app, one consumer group, one deployable.
+"""
+
+import inspect
+import types
+import typing
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from voicestream.streams.errors import TopologyError
+from voicestream.streams.message import Event, Result
+from voicestream.streams.policies import Batch, ErrorPolicy
+from voicestream.streams.record import Record
+from voicestream.streams.state import State, Store
+from voicestream.streams.topic import Topic
+
+S = TypeVar("S")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Processor(Protocol):
+    """An agent that keeps its own memory, such as open segments, and may hold back the commit of its sources."""
+
+    async def process(self, events: Sequence[Event[Any]]) -> Result:
+        """Take events of any partitions, in order within each; return what is to be sent."""
+
+    async def punctuate(self, now_ms: int) -> Result:
+        """Called about once a second of wall-clock time."""
+
+    def oldest_needed(self, topic: str, partition: int) -> int | None:
+        """The offset from which the partition must be read again after a crash; ``None``: nothing is held."""
+
+    def discard(self) -> None:
+        """Forget everything: partitions are assigned anew and will be read again from what was committed."""
+
+
+@dataclass(frozen=True)
+class Agent:
+    """One agent of a stage, as it was declared."""
+
+    name: str
+    stage: str
+    inputs: tuple[Topic[Any], ...]
+    outputs: tuple[Topic[Any], ...]
+    accepts: tuple[type[Record], ...]
+    call: Callable[..., Awaitable[Result]] | None = None
+    processor: Callable[[], Processor] | None = None
+    batch: Batch | None = None
+    concurrency: int = 1
+    store: Store[Any] | None = None
+    errors: ErrorPolicy = field(default_factory=ErrorPolicy)
+
+
+@dataclass(frozen=True)
+class Punctuator:
+    """A function called for every key of a store, every so often."""
+
+    name: str
+    stage: str
+    every_ms: int
+    store: Store[Any]
+    outputs: tuple[Topic[Any], ...]
+    call: Callable[[int, State[Any]], Awaitable[Result]]
+
+
+class Stage:
+    """Declares agents, stores and punctuators; runs nothing itself."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.agents: list[Agent] = []
+        self.punctuators: list[Punctuator] = []
+        self.stores: dict[str, Store[Any]] = {}
+        self.starters: list[Callable[[], Awaitable[None]]] = []
+
+    def agent(
+        self,
+        *inputs: Topic[Any],
+        out: Topic[Any] | tuple[Topic[Any], ...] = (),
+        batch: Batch | None = None,
+        concurrency: int = 1,
+        state: Store[Any] | None = None,
+        errors: ErrorPolicy | None = None,
+    ) -> Callable[[F], F]:
+        """Declare an agent: an async function of a record, of a list of records with ``batch``, or of a record and
+        its ``State`` with ``state``. It gets the records of its inputs that its annotation names; what it returns (a
+        record, several, or none) goes to the topic of ``out`` that carries it.
+
+        ``concurrency`` calls run at once, never two for the same key, so the order within a key is kept.
+        """
+
+        if not inputs:
+            raise TopologyError(f"stage {self.name}: an agent has no input topic")
+
+        def declare(function: F) -> F:
+            self._add(
+                Agent(
+                    name=function.__name__,
+                    stage=self.name,
+                    inputs=inputs,
+                    outputs=_topics(out),
+                    accepts=self._accepts(function.__name__, _first_annotation(function), inputs),
+                    call=function,
+                    batch=batch,
+                    concurrency=concurrency,
+                    store=state,
+                    errors=errors or ErrorPolicy(),
+                )
+            )
+            return function
+
+        return declare
+
+    def processor(
+        self,
+        *inputs: Topic[Any],
+        out: Topic[Any] | tuple[Topic[Any], ...] = (),
+        max_batch: int = 500,
+        errors: ErrorPolicy | None = None,
+    ) -> Callable[[type[Processor]], type[Processor]]:
+        """Declare a ``Processor`` class as an agent; it is handed what the consumer fetched in one go."""
+
+        def declare(kind: type[Processor]) -> type[Processor]:
+            accepts = tuple(dict.fromkeys(t for topic in inputs for t in topic.types))
+            self._add(
+                Agent(
+                    name=kind.__name__,
+                    stage=self.name,
+                    inputs=inputs,
+                    outputs=_topics(out),
+                    accepts=accepts,
+                    processor=kind,
+                    batch=Batch(max_batch),
+                    errors=errors or ErrorPolicy(),
+                )
+            )
+            return kind
+
+        return declare
+
+    def store(self, name: str, type: type[S]) -> Store[S]:
+        """Declare a keyed store; its changelog topic is ``STAGE-NAME-changelog``."""
+        if name in self.stores:
+            raise TopologyError(f"stage {self.name}: there are two stores named {name!r}")
+        store = Store(f"{self.name}-{name}", type)
+        self.stores[name] = store
+        return store
+
+    def every(
+        self, interval_ms: int, *, store: Store[S], out: Topic[Any] | tuple[Topic[Any], ...] = ()
+    ) -> Callable[
+        [Callable[[int, State[S]], Awaitable[Result]]],
+        Callable[[int, State[S]], Awaitable[Result]],
+    ]:
+        """Declare a punctuator: called every ``interval_ms`` of wall-clock time with the time and each key's state."""
+
+        def declare(
+            function: Callable[[int, State[S]], Awaitable[Result]],
+        ) -> Callable[[int, State[S]], Awaitable[Result]]:
+            name = getattr(function, "__name__", "punctuator")
+            self.punctuators.append(Punctuator(name, self.name, interval_ms, store, _topics(out), function))
+            return function
+
+        return declare
+
+    def on_start(self, function: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        """Declare what must succeed before the stage takes records, such as loading a model."""
+        self.starters.append(function)
+        return function
+
+    def _add(self, agent: Agent) -> None:
+        if any(agent.name == other.name for other in self.agents):
+            raise TopologyError(f"stage {self.name}: there are two agents named {agent.name!r}")
+        if agent.store is not None and (agent.concurrency > 1 or agent.batch is not None):
+            raise TopologyError(f"stage {self.name}: agent {agent.name} has state, so it takes one record at a time")
+        self.agents.append(agent)
+
+    def _accepts(self, name: str, annotation: Any, inputs: tuple[Topic[Any], ...]) -> tuple[type[Record], ...]:
+        carried = tuple(dict.fromkeys(t for topic in inputs for t in topic.types))
+        wanted = _record_types(annotation)
+        for kind in wanted:
+            if not any(issubclass(t, kind) for t in carried):
+                known = ", ".join(f"{topic.name} ({', '.join(t.__name__ for t in topic.types)})" for topic in inputs)
+                raise TopologyError(
+                    f"stage {self.name}: agent {name} takes {kind.__name__}, which none of its topics carries: {known}"
+                )
+        return tuple(t for t in carried if issubclass(t, wanted)) if wanted else carried
+
+
+def _topics(out: Topic[Any] | tuple[Topic[Any], ...]) -> tuple[Topic[Any], ...]:
+    return out if isinstance(out, tuple) else (out,)
+
+
+def _first_annotation(function: Callable[..., Any]) -> Any:
+    hints = typing.get_type_hints(function)
+    return hints.get(next(iter(inspect.signature(function).parameters), ""), Any)
+
+
+def _record_types(annotation: Any) -> tuple[type[Record], ...]:
+    if typing.get_origin(annotation) in (list, Sequence):
+        annotation = typing.get_args(annotation)[0]
+    union = typing.get_origin(annotation) in (typing.Union, types.UnionType)
+    members = typing.get_args(annotation) if union else (annotation,)
+    return tuple(t for t in members if isinstance(t, type) and issubclass(t, Record) and t is not Record)

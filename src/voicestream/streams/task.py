@@ -1,0 +1,246 @@
+"""An agent at work: messages in, encoded messages out. The same code in a worker and in the test driver."""
+
+import asyncio
+import logging
+import traceback
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from voicestream.streams.clock import now_ms
+from voicestream.streams.codec import Codec
+from voicestream.streams.dead_letter import DeadLetter
+from voicestream.streams.errors import DecodeError, EncodeError
+from voicestream.streams.message import Event, Keyed, Message, Outgoing, Result
+from voicestream.streams.metrics import METRICS
+from voicestream.streams.policies import Action, BatchError
+from voicestream.streams.record import Record
+from voicestream.streams.stage import Agent, Processor, Punctuator
+from voicestream.streams.state import Store
+from voicestream.streams.topic import Topic
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What every agent needs of its surroundings."""
+
+    codec: Codec
+    dead_letters: Topic[DeadLetter]
+
+
+class Outputs:
+    """Encodes what an agent returns, for the topic that carries it."""
+
+    def __init__(self, environment: Environment, owner: str, topics: Sequence[Topic[Any]]) -> None:
+        self._codec = environment.codec
+        self._owner = owner
+        self._topics = topics
+
+    def encode(self, result: Result, timestamp_ms: int) -> list[Outgoing]:
+        """One message for each record; raises ``EncodeError`` for a record that no output topic carries."""
+        return [self._message(item, timestamp_ms) for item in _items(result)]
+
+    def _message(self, item: Record | Keyed, timestamp_ms: int) -> Outgoing:
+        key, record = item if isinstance(item, Keyed) else (None, item)
+        topic = next((t for t in self._topics if isinstance(record, t.types)), None)
+        if topic is None:
+            known = ", ".join(t.name for t in self._topics) or "none"
+            raise EncodeError(f"{self._owner}: it returned a {type(record).__name__}; its output topics are: {known}")
+        value = self._codec.encode(topic, record)
+        return Outgoing(topic.name, (key if key is not None else record.key).encode(), value, timestamp_ms)
+
+
+class AgentTask:
+    """One agent with its error policy, its state and its fence."""
+
+    def __init__(self, agent: Agent, environment: Environment) -> None:
+        self.agent = agent
+        self.processor: Processor | None = agent.processor() if agent.processor is not None else None
+        self._environment = environment
+        self._inputs = {topic.name: topic for topic in agent.inputs}
+        self._outputs = Outputs(environment, f"stage {agent.stage}, agent {agent.name}", agent.outputs)
+        self._metrics = METRICS.of(agent.stage, agent.name)
+
+    async def run(self, messages: Sequence[Message]) -> list[Outgoing]:
+        """Process ``messages``, which are in order within each key; nothing raises but the policy ``fail``."""
+        out: list[Outgoing] = []
+        events = self._decode(messages, out)
+        with self._metrics.batch(len(messages), len(events)):
+            if self.processor is not None:
+                await self._run_events(events, out)
+            elif self.agent.batch is not None:
+                await self._run_batch(events, out)
+            else:
+                for event in events:
+                    await self._run_one(event, out)
+        return out
+
+    async def punctuate(self, now: int) -> list[Outgoing]:
+        """Let a processor do what time asks for."""
+        if self.processor is None:
+            return []
+        try:
+            return self._outputs.encode(await self.processor.punctuate(now), now)
+        except Exception as error:
+            if self.agent.errors.process == "fail":
+                raise
+            log.error("stage %s, agent %s: punctuator: %s", self.agent.stage, self.agent.name, error, exc_info=error)
+            return []
+
+    def _decode(self, messages: Sequence[Message], out: list[Outgoing]) -> list[Event[Any]]:
+        events = []
+        for message in messages:
+            try:
+                record = self._environment.codec.decode(self._inputs[message.topic], message.value)
+            except DecodeError as error:
+                self._fail(self.agent.errors.decode, "decode", message, error, out)
+                continue
+            if isinstance(record, self.agent.accepts):
+                events.append(Event(message, record))
+        return events
+
+    async def _run_one(self, event: Event[Any], out: list[Outgoing]) -> None:
+        assert self.agent.call is not None
+        message, store = event.message, self.agent.store
+        if store is None:
+            arguments: tuple[Any, ...] = (event.record,)
+            state = None
+        else:
+            key = message.key.decode() if message.key is not None else event.record.key
+            state = store.open(message.partition, key)
+            if store.applied(state, message.topic, message.offset):
+                return
+            arguments = (event.record, state)
+        tries = 0
+        while True:
+            try:
+                result = await self.agent.call(*arguments)
+                break
+            except Exception as error:
+                if store is not None and state is not None:
+                    store.roll_back(state)
+                if tries == self.agent.errors.retries:
+                    self._fail(self.agent.errors.process, "process", message, error, out)
+                    return
+                await asyncio.sleep(self.agent.errors.backoff_ms * 2**tries / 1000)
+                tries += 1
+        produced = self._produce(result, [event], out)
+        if store is not None and state is not None:
+            if produced:
+                store.save(state, message.topic, message.offset)
+            else:
+                store.roll_back(state)
+
+    async def _run_batch(self, events: list[Event[Any]], out: list[Outgoing]) -> None:
+        assert self.agent.call is not None
+        tries = 0
+        while events:
+            try:
+                self._produce(await self.agent.call([event.record for event in events]), events, out)
+                return
+            except BatchError as error:
+                for position, failure in error.failures.items():
+                    self._fail(self.agent.errors.process, "process", events[position].message, failure, out)
+                self._produce(error.results, events, out)
+                return
+            except Exception as error:
+                if tries < self.agent.errors.retries:
+                    await asyncio.sleep(self.agent.errors.backoff_ms * 2**tries / 1000)
+                    tries += 1
+                elif len(events) == 1:
+                    self._fail(self.agent.errors.process, "process", events[0].message, error, out)
+                    return
+                else:
+                    # One bad record must not take the others with it: find it by halves.
+                    middle = len(events) // 2
+                    await self._run_batch(events[:middle], out)
+                    await self._run_batch(events[middle:], out)
+                    return
+
+    async def _run_events(self, events: list[Event[Any]], out: list[Outgoing]) -> None:
+        assert self.processor is not None
+        try:
+            self._produce(await self.processor.process(events), events, out)
+        except Exception as error:
+            # A processor answers for its own records; what reaches here is a fault of the program.
+            for event in events:
+                self._fail(self.agent.errors.process, "process", event.message, error, out)
+
+    def _produce(self, result: Result, events: Sequence[Event[Any]], out: list[Outgoing]) -> bool:
+        timestamp = max((event.message.timestamp_ms for event in events), default=now_ms())
+        try:
+            messages = self._outputs.encode(result, timestamp)
+        except EncodeError as error:
+            for event in events:
+                self._fail(self.agent.errors.produce, "produce", event.message, error, out)
+            return False
+        self._metrics.sent(len(messages))
+        out.extend(messages)
+        return True
+
+    def _fail(self, action: Action, step: str, message: Message, error: Exception, out: list[Outgoing]) -> None:
+        where = f"{message.topic}[{message.partition}]@{message.offset}"
+        self._metrics.failed(step)
+        if action == "fail":
+            raise error
+        log.error("stage %s, agent %s: %s of %s failed (%s): %s: %s", self.agent.stage, self.agent.name, step, where,
+                  action, type(error).__name__, error)  # fmt: skip
+        if action == "skip":
+            return
+        letter = DeadLetter(
+            letter_id=f"{self.agent.stage}/{self.agent.name}/{message.topic}/{message.partition}/{message.offset}",
+            topic=message.topic,
+            partition=message.partition,
+            offset=message.offset,
+            source_key=message.key,
+            source_value=message.value,
+            headers={name: value or b"" for name, value in message.headers},
+            timestamp_ms=message.timestamp_ms,
+            stage=self.agent.stage,
+            agent=self.agent.name,
+            step=step,
+            error=type(error).__name__,
+            message=str(error),
+            trace="".join(traceback.format_exception(error)),
+            at_ms=now_ms(),
+        )
+        topic = self._environment.dead_letters
+        value = self._environment.codec.encode(topic, letter)
+        out.append(Outgoing(topic.name, message.key or letter.key.encode(), value, letter.at_ms))
+
+
+class PunctuatorTask:
+    """Calls a punctuator for every key of its store that this worker owns."""
+
+    def __init__(self, punctuator: Punctuator, environment: Environment) -> None:
+        self.punctuator = punctuator
+        self._outputs = Outputs(
+            environment, f"stage {punctuator.stage}, punctuator {punctuator.name}", punctuator.outputs
+        )
+
+    async def run(self, now: int) -> list[Outgoing]:
+        """Whatever the punctuator returned for any key; an error of one key is logged and leaves that key as it was."""
+        out: list[Outgoing] = []
+        store: Store[Any] = self.punctuator.store
+        for partition, key in store:
+            state = store.open(partition, key)
+            try:
+                messages = self._outputs.encode(await self.punctuator.call(now, state), now)
+            except Exception as error:
+                store.roll_back(state)
+                log.error("stage %s, punctuator %s, key %s: %s", self.punctuator.stage, self.punctuator.name, key,
+                          error, exc_info=error)  # fmt: skip
+            else:
+                out.extend(messages)
+                store.save(state)
+        return out
+
+
+def _items(result: Result) -> Iterable[Record | Keyed]:
+    if result is None:
+        return ()
+    if isinstance(result, Record | Keyed):
+        return (result,)
+    return [item for item in result if item is not None]

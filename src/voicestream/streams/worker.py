@@ -1,0 +1,252 @@
+"""Stages on Faust: one ``faust.App`` whose worker, consumer group, assignor and producer are Faust's own.
+
+What is ours is the path of a message. Faust makes an object, a queue entry and an acknowledgement of each; we take
+what the consumer fetched of a partition in one go and hand it to the agents as a batch. What Faust's commit timer
+commits is what our agents have finished. Plain Faust agents and tables of the same app work beside.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import faust
+from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
+from faust.types import TP
+from faust.types.transports import RecordMap
+
+from voicestream.streams.errors import TopologyError
+from voicestream.streams.message import Message, Outgoing, TopicPartition
+from voicestream.streams.recovery import recover
+from voicestream.streams.runner import AgentRunner, changelog_topic, run_punctuator
+from voicestream.streams.stage import Stage
+from voicestream.streams.task import Environment, PunctuatorTask
+
+log = logging.getLogger(__name__)
+
+MAX_BACKLOG = 2_000  # messages of one partition that wait in memory before fetching pauses
+PAUSE_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True)
+class WorkerConfig:
+    """What a worker must be told: ``broker`` is ``kafka://host:port[,host:port]``."""
+
+    broker: str
+    environment: Environment
+    options: Mapping[str, Any]
+    on_ready: Callable[[], None] = lambda: None
+
+    @property
+    def bootstrap_servers(self) -> str:
+        return urlsplit(self.broker).netloc
+
+
+class StagesConsumer(FaustConsumer):
+    """Faust's consumer; the messages of our stages leave it in batches, and their offsets are ours to commit."""
+
+    stages: "Worker"
+
+    async def _getmany(
+        self,
+        active_partitions: set[TP] | None,
+        timeout: float,  # noqa: ASYNC109 (Faust's signature)
+    ) -> RecordMap:
+        generation = self.app.consumer_generation_id
+        records = dict(await super()._getmany(active_partitions, timeout))
+        if not records or not self.flow_active:
+            return records
+        ours = [tp for tp in records if tp.topic in self.stages.topics]
+        for tp in ours:
+            batch = records.pop(tp)
+            # What was fetched before a rebalance is fetched again after it, from what was committed.
+            if generation == self.app.consumer_generation_id:
+                self.stages.deliver(TopicPartition(tp.topic, tp.partition), batch)
+        if ours and not records:
+            await asyncio.sleep(0)
+        return records
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
+        yield from super()._filter_tps_with_pending_acks(topics)
+        for tp in self.stages.assigned:
+            if topics is None or tp in topics or tp.topic in topics:
+                yield TP(tp.topic, tp.partition)
+
+    def _new_offset(self, tp: TP) -> int | None:
+        if tp.topic in self.stages.topics:
+            return self.stages.committable(TopicPartition(tp.topic, tp.partition))
+        return super()._new_offset(tp)
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        await self.stages.pause()
+        await self.commit()
+        self.stages.discard()
+        await super().on_partitions_revoked(revoked)
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        self.stages.discard()
+        await super().on_partitions_assigned(assigned, generation_id)
+        self.stages.assign(assigned)
+
+    async def on_stop(self) -> None:
+        await self.stages.pause()
+        await super().on_stop()
+
+
+class Worker:
+    """The agents of some stages within one Faust app."""
+
+    def __init__(self, name: str, stages: Sequence[Stage], config: WorkerConfig) -> None:
+        self.app: faust.App = StagesApp(
+            name, broker=config.broker, value_serializer="raw", key_serializer="raw", **config.options
+        )
+        self.app.stages = self
+        self.assigned: set[TopicPartition] = set()
+        self._config = config
+        self._stages = stages
+        self._stores = {store.name: store for stage in stages for store in stage.stores.values()}
+        self._runners = [
+            AgentRunner(agent, config.environment, self.send) for stage in stages for agent in stage.agents
+        ]
+        self.topics = {topic for runner in self._runners for topic in runner.topics}
+        self._full: set[TopicPartition] = set()
+        self._opened = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._recovery: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Run what the stages need first, subscribe, and start their loops."""
+        for stage in self._stages:
+            for starter in stage.starters:
+                await starter()
+        for topic in sorted(self.topics):
+            self.app.topics.add(self.app.topic(topic, key_type=bytes, value_type=bytes))
+        for runner in self._runners:
+            for _ in range(runner.agent.concurrency):
+                self._spawn(runner.loop())
+            if runner.task.processor is not None:
+                self._spawn(runner.punctuate())
+        for stage in self._stages:
+            for punctuator in stage.punctuators:
+                lock = next((r.lock for r in self._runners if r.agent.store is punctuator.store), asyncio.Lock())
+                task = PunctuatorTask(punctuator, self._config.environment)
+                self._spawn(run_punctuator(task, lock, self._opened, self.send))
+
+    async def stop(self) -> None:
+        """End the loops; what was not finished is processed again by whoever gets the partitions."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def send(self, messages: Iterable[Outgoing]) -> None:
+        """Send, and return when the broker has all of it."""
+        producer = self.app.producer
+        waiting = [
+            await producer.send(m.topic, m.key, m.value, m.partition, m.timestamp_ms / 1000, list(m.headers) or None)
+            for m in messages
+        ]
+        if waiting:
+            await asyncio.gather(*waiting)
+
+    def deliver(self, tp: TopicPartition, records: Sequence[Any]) -> None:
+        """Hand the records that were fetched of a partition to every agent that takes its topic."""
+        messages = [Message(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value, r.headers) for r in records]
+        for runner in self._runners:
+            if tp.topic in runner.topics:
+                runner.deliver(tp, messages)
+                if runner.backlog(tp) > MAX_BACKLOG:
+                    self._full.add(tp)
+                    self.app.consumer.on_buffer_full(TP(*tp))
+
+    def committable(self, tp: TopicPartition) -> int | None:
+        """The offset that every agent of the topic has got to; lets fetching go on where it was paused."""
+        if tp in self._full and all(r.backlog(tp) < MAX_BACKLOG // 2 for r in self._runners):
+            self._full.discard(tp)
+            self.app.consumer.on_buffer_drop(TP(*tp))
+        offsets = [r.committable(tp) for r in self._runners if tp.topic in r.topics]
+        return None if any(o is None for o in offsets) else min((o for o in offsets if o is not None), default=None)
+
+    async def pause(self) -> None:
+        """Take nothing more, and wait for what is in work."""
+        self._opened.clear()
+        if self._recovery is not None:
+            self._recovery.cancel()
+        await asyncio.gather(*(runner.pause(PAUSE_TIMEOUT_S) for runner in self._runners))
+
+    def discard(self) -> None:
+        """Forget what is under way: the partitions will be read again from what was committed."""
+        self.assigned = set()
+        self._full.clear()
+        for runner in self._runners:
+            runner.discard()
+
+    def assign(self, assigned: Iterable[TP]) -> None:
+        """Take over partitions: recover their state, then let the agents go on."""
+        self.assigned = {TopicPartition(tp.topic, tp.partition) for tp in assigned if tp.topic in self.topics}
+        if self._recovery is not None:
+            self._recovery.cancel()
+        self._recovery = self._spawn(self._resume())
+
+    async def _resume(self) -> None:
+        options = {"bootstrap_servers": self._config.bootstrap_servers}
+        await recover(self._stores.values(), {tp.partition for tp in self.assigned}, options)
+        self._opened.set()
+        for runner in self._runners:
+            runner.resume()
+        self._config.on_ready()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.append(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.remove(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            log.error("the worker stops: %s", error, exc_info=error)
+            self._crash = asyncio.ensure_future(self.app.crash(error))
+
+
+class StagesApp(faust.App):
+    """A Faust app that runs stages."""
+
+    stages: Worker
+
+    def _new_consumer(self) -> StagesConsumer:
+        consumer = StagesConsumer(
+            self.transport,
+            callback=self.topics.on_message,
+            on_partitions_revoked=self._on_partitions_revoked,
+            on_partitions_assigned=self._on_partitions_assigned,
+            beacon=self.beacon,
+        )
+        consumer.stages = self.stages
+        return consumer
+
+    async def on_first_start(self) -> None:
+        self.conf.datadir.mkdir(parents=True, exist_ok=True)  # Faust makes the last folder of the path only
+        await super().on_first_start()
+
+    async def on_start(self) -> None:
+        await self.stages.start()
+        await super().on_start()
+
+    async def on_stop(self) -> None:
+        await self.stages.stop()
+        await super().on_stop()
+
+
+def stages_app(name: str, stages: Sequence[Stage], config: WorkerConfig) -> faust.App:
+    """A Faust app that runs ``stages`` as the consumer group ``name``; ``faust -A MODULE worker`` starts it."""
+    if not any(stage.agents for stage in stages):
+        raise TopologyError(f"app {name}: no stage of it has an agent")
+    return Worker(name, stages, config).app
+
+
+def changelogs(stages: Sequence[Stage]) -> list[str]:
+    """The changelog topics of the stages."""
+    return [changelog_topic(store) for stage in stages for store in stage.stores.values()]
