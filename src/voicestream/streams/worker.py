@@ -13,9 +13,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import faust
+from faust.transport.consumer import RecordMap
 from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
 from faust.types import TP
-from faust.types.transports import RecordMap
 
 from voicestream.streams.errors import TopologyError
 from voicestream.streams.message import Message, Outgoing, TopicPartition
