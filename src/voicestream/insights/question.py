@@ -1,0 +1,102 @@
+"""Questions, with and without their question mark."""
+
+from collections.abc import Iterable, Sequence
+
+from voicestream.insights.base import CallContext
+from voicestream.insights.tokens import Token, words_of
+from voicestream.records import Insight, Transcript
+from voicestream.settings import Settings
+
+_OPEN = frozenset("what which who whom whose where when why how".split())
+_AUXILIARY = frozenset(
+    "is are am was were do does did have has had can could will would shall should may might must".split()
+)
+_SUBJECTS = frozenset(
+    "i you we they it he she this that there these those the my your our their his her anyone anybody someone "
+    "somebody everything everyone any".split()
+)
+# Words that lead into a sentence and say nothing about its form.
+_LEADS = frozenset(
+    "and but so or well okay yes no right oh now then alright great sorry also hi hello thanks actually just "
+    "please um wait hey sure".split()
+)
+_NO_QUESTION = frozenset({("what", "a"), ("how", "nice"), ("how", "lovely"), ("how", "kind"), ("how", "annoying")})
+_POLITE = frozenset({("do", "not"), ("did", "not"), ("is", "not"), ("are", "not"), ("can", "not"), ("could", "not")})
+
+
+class QuestionExtractor:
+    """Finds each sentence that asks; the label is ``open`` (what, how, why ...) or ``closed`` (yes or no)."""
+
+    name = "question"
+
+    def extract(self, transcript: Transcript, context: CallContext) -> Iterable[Insight]:
+        """The questions in ``transcript``, on any track."""
+        for sentence, marked in _sentences(words_of(transcript.text)):
+            asked = _asks(sentence)
+            if not marked and asked is None:
+                continue
+            opening = asked or ("open" if any(word.norm in _OPEN for word in sentence[:4]) else "closed")
+            confidence = 0.97 if marked and asked else 0.9 if marked else 0.7
+            yield Insight.of(
+                transcript,
+                kind=self.name,
+                label=opening,
+                span=(sentence[0].start, sentence[-1].end),
+                confidence=confidence,
+            )
+
+
+def _sentences(words: Sequence[Token]) -> Iterable[tuple[list[Token], bool]]:
+    """The sentences with at least two words, and whether each ends with a question mark (which belongs to it)."""
+    sentence: list[Token] = []
+    for word in words:
+        if word.norm not in (".", "?"):
+            sentence.append(word)
+            continue
+        marked = word.norm == "?"
+        if len(sentence) > 1 or (sentence and marked):
+            yield ([*sentence, word] if marked else sentence), marked
+        sentence = []
+    if len(sentence) > 2:
+        yield sentence, False
+
+
+def _asks(sentence: Sequence[Token]) -> str | None:
+    """``open`` or ``closed`` if the order of the words is that of a question."""
+    at = 0
+    while at < len(sentence) and sentence[at].norm in _LEADS:
+        at += 1
+    # "Sure, what is it", "Thank you, can you help me"
+    for start in [at, *(index for index in range(at + 1, min(len(sentence), 8)) if sentence[index].pause)]:
+        form = _form(sentence, start)
+        if form:
+            return form
+    return None
+
+
+def _form(sentence: Sequence[Token], at: int) -> str | None:
+    norms = [word.norm for word in sentence[at : at + 5]] + [""] * 5
+    first, second, third = norms[:3]
+    if (first, second) in _NO_QUESTION:
+        return None
+    if first in _OPEN:
+        # "When you call, ..." and "what I want is ..." tell; "when will you" and "how much is" ask.
+        if second in _AUXILIARY:
+            return "open" if first != "when" or third in _SUBJECTS or second in ("is", "was", "are") else None
+        if (first, second) in (("how", "about"), ("what", "about"), ("why", "not"), ("what", "happens")):
+            return "open"
+        if first == "how" and second in ("much", "many", "long", "often", "soon", "far", "fast", "quickly", "come"):
+            return "open"
+        if first in ("which", "whose", "what") and any(word in _AUXILIARY for word in norms[2:5]):
+            return "open" if second not in _SUBJECTS else None
+        return None
+    if first == "do" and second in ("it", "that", "this", "the", "my", "your", "everything", "any", "not"):
+        return None  # an order: "do that for me"
+    if first in _AUXILIARY and (second in _SUBJECTS or ((first, second) in _POLITE and third in _SUBJECTS)):
+        return "closed" if (first, second) != ("may", "the") else None
+    return None
+
+
+def question(settings: Settings) -> QuestionExtractor:
+    """The extractor; it has no settings."""
+    return QuestionExtractor()
