@@ -3,7 +3,7 @@
 import csv
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from labels import EMOTION_BY_GOEMOTION, EMOTIONS, GOEMOTIONS, POLARITIES, POLARITY_BY_GOEMOTION
@@ -19,6 +19,7 @@ class Example:
     polarity: tuple[float, ...]
     emotion: tuple[float, ...]
     scenario: str = ""
+    role: str = ""
 
     @property
     def polarity_class(self) -> int | None:
@@ -52,6 +53,11 @@ def read_goemotions(folder: Path, split: str) -> list[Example]:
     return examples
 
 
+def example(polarity: str, emotion: str, text: str, scenario: str = "", role: str = "") -> Example:
+    """An example with one polarity and one emotion."""
+    return Example(text, _distribution([polarity], POLARITIES), _distribution([emotion], EMOTIONS), scenario, role)
+
+
 def read_lines(paths: Iterable[Path]) -> list[Example]:
     """Read service lines: scenario, role, polarity, emotion, text, tab-separated with a header.
 
@@ -64,11 +70,34 @@ def read_lines(paths: Iterable[Path]) -> list[Example]:
             rows = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
             next(rows)
             for number, row in enumerate(rows, start=2):
-                if len(row) != 5 or row[1] not in ("agent", "customer") or row[2] not in POLARITIES or row[3] not in EMOTIONS:
+                if (
+                    len(row) != 5
+                    or row[1] not in ("agent", "customer")
+                    or row[2] not in POLARITIES
+                    or row[3] not in EMOTIONS
+                ):
                     raise ValueError(f"{path}:{number}: expected scenario, role, polarity, emotion, text; got {row}")
-                scenario, _role, polarity, emotion, text = row
-                examples.append(Example(text, _distribution([polarity], POLARITIES), _distribution([emotion], EMOTIONS), scenario))
+                scenario, role, polarity, emotion, text = row
+                examples.append(example(polarity, emotion, text, scenario, role))
     return examples
+
+
+def joined_lines(examples: Sequence[Example], count: int, seed: int) -> list[Example]:
+    """Longer turns: a neutral line and another line of the same role and scenario, with the mood of the other."""
+    chance = random.Random(seed)
+    neutral = POLARITIES.index("neutral"), EMOTIONS.index("neutral")
+    plain: dict[tuple[str, str], list[str]] = {}
+    for example in examples:
+        if (example.polarity_class, example.emotion_class) == neutral:
+            plain.setdefault((example.scenario, example.role), []).append(example.text)
+    joined = []
+    for _ in range(count):
+        example = chance.choice(examples)
+        others = plain[example.scenario, example.role]
+        parts = [example.text, chance.choice(others)]
+        chance.shuffle(parts)
+        joined.append(replace(example, text=" ".join(parts)))
+    return joined
 
 
 def thin_neutral(examples: Sequence[Example], keep: float, seed: int) -> list[Example]:

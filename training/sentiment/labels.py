@@ -3,14 +3,15 @@
 POLARITIES = ("negative", "neutral", "positive")
 EMOTIONS = ("anger", "disgust", "fear", "joy", "sadness", "surprise", "neutral")
 
+# In the order of their numbers in the data.
 GOEMOTIONS = (
-    "admiration amusement anger annoyance approval caring confusion curiosity desire disappointment disapproval disgust "
-    "embarrassment excitement fear gratitude grief joy love nervousness optimism pride realization relief remorse "
-    "sadness surprise neutral"
-).split()
+    *("admiration", "amusement", "anger", "annoyance", "approval", "caring", "confusion", "curiosity", "desire"),
+    *("disappointment", "disapproval", "disgust", "embarrassment", "excitement", "fear", "gratitude", "grief", "joy"),
+    *("love", "nervousness", "optimism", "pride", "realization", "relief", "remorse", "sadness", "surprise", "neutral"),
+)
 
-# The authors' Ekman grouping puts curiosity, confusion and realization under surprise. On a telephone a plain question or an
-# "oh, I see" is no surprise, so these three are neutral here.
+# The authors' Ekman grouping puts curiosity, confusion and realization under surprise. On a telephone a plain question
+# or an "oh, I see" is no surprise, so these three are neutral here.
 _EMOTION_OF = {
     "anger": "anger annoyance disapproval",
     "disgust": "disgust",
@@ -22,7 +23,9 @@ _EMOTION_OF = {
 }
 _POLARITY_OF = {
     "positive": "admiration amusement approval caring desire excitement gratitude joy love optimism pride relief",
-    "negative": "anger annoyance disappointment disapproval disgust embarrassment fear grief nervousness remorse sadness",
+    "negative": (
+        "anger annoyance disappointment disapproval disgust embarrassment fear grief nervousness remorse sadness"
+    ),
     "neutral": "confusion curiosity realization surprise neutral",
 }
 

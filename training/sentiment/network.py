@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from labels import EMOTIONS, POLARITIES
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import AutoModel
-
-from labels import EMOTIONS, POLARITIES
 
 
 class Logits(NamedTuple):
@@ -30,6 +29,11 @@ class MoodNetwork(nn.Module):
         self.dropout = nn.Dropout(0.1)
         self.polarity = nn.Linear(width, len(POLARITIES))
         self.emotion = nn.Linear(width, len(EMOTIONS))
+
+    def keep_words(self, ids: Sequence[int]) -> None:
+        """Keep these rows of the word embeddings, in this order."""
+        table = self.encoder.embeddings.word_embeddings.weight[list(ids)].detach()
+        self.encoder.embeddings.word_embeddings = nn.Embedding.from_pretrained(table, freeze=True, padding_idx=0)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Logits:
         hidden = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
