@@ -207,6 +207,25 @@ def test_state_is_counted_once_whatever_is_replayed(replay):
         assert stage.stores["counts"].get("c") == Count(6)
 
 
+@pytest.mark.parametrize("replay", [0, 2, 100])
+def test_a_batch_with_state_counts_each_record_once(replay):
+    stage = Stage("batches")
+    counts = stage.store("counts", Count)
+
+    @stage.agent(topics.transcripts, out=topics.insights, state=counts, batch=Batch(max_size=4))
+    async def count(batch: list[Transcript], states: list[State[Count]]) -> None:
+        for record, state in zip(batch, states, strict=True):
+            state.value = Count((state.value.n if state.value else 0) + 1)
+            if record.text == "bad":
+                raise ValueError("bad words")
+
+    with TopologyTestDriver(stage) as driver:
+        transcripts = driver.topic(topics.transcripts)
+        transcripts.send(*(said(n, "bad" if n == 2 else "fine", call="ab"[n % 2]) for n in range(8)))
+        driver.restart(replay=replay)
+        assert (counts.get("a"), counts.get("b")) == (Count(3), Count(4))
+
+
 def test_punctuators_fire_when_time_moves():
     stage = Stage("closer")
     counts = stage.store("counts", Count)
@@ -241,7 +260,7 @@ def test_a_stage_that_does_not_fit_its_topics_is_refused():
         @stage.agent()
         async def nothing(insight: Insight) -> None: ...
 
-    with pytest.raises(TopologyError, match="one record at a time"):
+    with pytest.raises(TopologyError, match="only one call"):
 
         @stage.agent(topics.insights, state=stage.store("s", Count), concurrency=2)
         async def both(insight: Insight, state: State[Count]) -> None: ...

@@ -125,7 +125,7 @@ class AgentRunner:
             await asyncio.sleep(PUNCTUATE_EVERY_S)
             await self._open.wait()
             async with self.lock:
-                await self._send(await self.task.punctuate(now_ms()))
+                await self._flush(await self.task.punctuate(now_ms()))
 
     async def _take(self) -> list[Message]:
         while True:
@@ -139,12 +139,17 @@ class AgentRunner:
             self._wake.clear()
             await self._wake.wait()
 
+    async def _flush(self, out: list[Outgoing]) -> None:
+        await self._send(out)
+        await send_changes(self.agent.store, self._send)
+        if self.task.processor is not None:
+            self.task.processor.checkpointed()
+
     async def _process(self, messages: list[Message], epoch: int) -> None:
         out = await self.task.run(messages)
         if epoch != self._epoch:
             return  # the partitions are not ours any more, or not in this generation
-        await self._send(out)
-        await send_changes(self.agent.store, self._send)
+        await self._flush(out)
         if epoch != self._epoch:
             return
         for message in messages:

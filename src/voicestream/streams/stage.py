@@ -33,6 +33,9 @@ class Processor(Protocol):
     def oldest_needed(self, topic: str, partition: int) -> int | None:
         """The offset from which the partition must be read again after a crash; ``None``: nothing is held."""
 
+    def checkpointed(self) -> None:
+        """What was saved in the stage's store is in its changelog now: sources may be let go that it stands for."""
+
     def discard(self) -> None:
         """Forget everything: partitions are assigned anew and will be read again from what was committed."""
 
@@ -85,9 +88,11 @@ class Stage:
         state: Store[Any] | None = None,
         errors: ErrorPolicy | None = None,
     ) -> Callable[[F], F]:
-        """Declare an agent: an async function of a record, of a list of records with ``batch``, or of a record and
-        its ``State`` with ``state``. It gets the records of its inputs that its annotation names; what it returns (a
-        record, several, or none) goes to the topic of ``out`` that carries it.
+        """Declare an agent: an async function of a record, or with ``batch`` of a list of records.
+
+        With ``state`` it gets the ``State`` of the record's key as well, or a list of them. It gets the records of
+        its inputs that its annotation names; what it returns (a record, several, or none) goes to the topic of
+        ``out`` that carries it.
 
         ``concurrency`` calls run at once, never two for the same key, so the order within a key is kept.
         """
@@ -119,9 +124,13 @@ class Stage:
         *inputs: Topic[Any],
         out: Topic[Any] | tuple[Topic[Any], ...] = (),
         max_batch: int = 500,
+        state: Store[Any] | None = None,
         errors: ErrorPolicy | None = None,
     ) -> Callable[[type[Processor]], type[Processor]]:
-        """Declare a ``Processor`` class as an agent; it is handed what the consumer fetched in one go."""
+        """Declare a ``Processor`` class as an agent; it is handed what the consumer fetched in one go.
+
+        It opens and saves the entries of the store ``state`` itself.
+        """
 
         def declare(kind: type[Processor]) -> type[Processor]:
             accepts = tuple(dict.fromkeys(t for topic in inputs for t in topic.types))
@@ -134,6 +143,7 @@ class Stage:
                     accepts=accepts,
                     processor=kind,
                     batch=Batch(max_batch),
+                    store=state,
                     errors=errors or ErrorPolicy(),
                 )
             )
@@ -174,8 +184,8 @@ class Stage:
     def _add(self, agent: Agent) -> None:
         if any(agent.name == other.name for other in self.agents):
             raise TopologyError(f"stage {self.name}: there are two agents named {agent.name!r}")
-        if agent.store is not None and (agent.concurrency > 1 or agent.batch is not None):
-            raise TopologyError(f"stage {self.name}: agent {agent.name} has state, so it takes one record at a time")
+        if agent.store is not None and agent.concurrency > 1:
+            raise TopologyError(f"stage {self.name}: agent {agent.name} has state, so only one call runs at a time")
         self.agents.append(agent)
 
     def _accepts(self, name: str, annotation: Any, inputs: tuple[Topic[Any], ...]) -> tuple[type[Record], ...]:

@@ -72,8 +72,8 @@ class Store(Generic[S]):
         """Whether the entry has applied the record at ``offset`` of ``topic`` before."""
         return state._fence.get(topic, -1) >= offset
 
-    def save(self, state: State[S], topic: str | None = None, offset: int = -1) -> None:
-        """Keep what was made of the entry, and that it has applied ``offset`` of ``topic``."""
+    def save(self, state: State[S], applied: Fence | None = None) -> None:
+        """Keep what was made of the entry, and that it has applied the records up to these offsets, by topic."""
         encoded = None if state.value is None else self._encoder.encode(state.value)
         if encoded == state._encoded:
             return  # nothing has changed, so applying the record once more would change nothing either
@@ -83,8 +83,8 @@ class Store(Generic[S]):
             entries.pop(state.key, None)
         else:
             entries[state.key] = state
-        if topic is not None:
-            state._fence = {**state._fence, topic: offset}
+        if applied:
+            state._fence = {**state._fence, **applied}
         self._changed[state.partition, state.key] = None
 
     def roll_back(self, state: State[S]) -> None:

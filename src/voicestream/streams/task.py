@@ -16,7 +16,7 @@ from voicestream.streams.metrics import METRICS
 from voicestream.streams.policies import Action, BatchError
 from voicestream.streams.record import Record
 from voicestream.streams.stage import Agent, Processor, Punctuator
-from voicestream.streams.state import Store
+from voicestream.streams.state import Fence, State, Store
 from voicestream.streams.topic import Topic
 
 log = logging.getLogger(__name__)
@@ -103,49 +103,43 @@ class AgentTask:
 
     async def _run_one(self, event: Event[Any], out: list[Outgoing]) -> None:
         assert self.agent.call is not None
-        message, store = event.message, self.agent.store
-        if store is None:
-            arguments: tuple[Any, ...] = (event.record,)
-            state = None
-        else:
-            key = message.key.decode() if message.key is not None else event.record.key
-            state = store.open(message.partition, key)
-            if store.applied(state, message.topic, message.offset):
-                return
-            arguments = (event.record, state)
+        states = self._states([event])
+        if states is not None and states[0] is None:
+            return
         tries = 0
         while True:
             try:
-                result = await self.agent.call(*arguments)
+                result = await (self.agent.call(event.record, *states) if states else self.agent.call(event.record))
                 break
             except Exception as error:
-                if store is not None and state is not None:
-                    store.roll_back(state)
+                self._roll_back(states)
                 if tries == self.agent.errors.retries:
-                    self._fail(self.agent.errors.process, "process", message, error, out)
+                    self._fail(self.agent.errors.process, "process", event.message, error, out)
                     return
                 await asyncio.sleep(self.agent.errors.backoff_ms * 2**tries / 1000)
                 tries += 1
-        produced = self._produce(result, [event], out)
-        if store is not None and state is not None:
-            if produced:
-                store.save(state, message.topic, message.offset)
-            else:
-                store.roll_back(state)
+        self._finish(result, [event], states, out)
 
     async def _run_batch(self, events: list[Event[Any]], out: list[Outgoing]) -> None:
         assert self.agent.call is not None
+        states = self._states(events)
+        if states is not None:
+            events = [event for event, state in zip(events, states, strict=True) if state is not None]
+            states = [state for state in states if state is not None]
         tries = 0
         while events:
+            records = [event.record for event in events]
             try:
-                self._produce(await self.agent.call([event.record for event in events]), events, out)
+                result = await (self.agent.call(records, states) if states is not None else self.agent.call(records))
+                self._finish(result, events, states, out)
                 return
             except BatchError as error:
                 for position, failure in error.failures.items():
                     self._fail(self.agent.errors.process, "process", events[position].message, failure, out)
-                self._produce(error.results, events, out)
+                self._finish(error.results, events, states, out)
                 return
             except Exception as error:
+                self._roll_back(states)
                 if tries < self.agent.errors.retries:
                     await asyncio.sleep(self.agent.errors.backoff_ms * 2**tries / 1000)
                     tries += 1
@@ -162,11 +156,52 @@ class AgentTask:
     async def _run_events(self, events: list[Event[Any]], out: list[Outgoing]) -> None:
         assert self.processor is not None
         try:
-            self._produce(await self.processor.process(events), events, out)
-        except Exception as error:
-            # A processor answers for its own records; what reaches here is a fault of the program.
+            self._finish(await self.processor.process(events), events, None, out)
+        except BatchError as error:
+            for position, failure in error.failures.items():
+                self._fail(self.agent.errors.process, "process", events[position].message, failure, out)
+            self._finish(error.results, events, None, out)
+        except Exception as error:  # a fault of the program, but it must not stop the worker
             for event in events:
                 self._fail(self.agent.errors.process, "process", event.message, error, out)
+
+    def _states(self, events: Sequence[Event[Any]]) -> list[State[Any] | None] | None:
+        """The state of each event's key, ``None`` for an event that it has applied before; ``None``: no store."""
+        store = self.agent.store
+        if store is None:
+            return None
+        states: list[State[Any] | None] = []
+        opened: dict[tuple[int, str], State[Any]] = {}
+        for event in events:
+            message = event.message
+            entry = message.partition, message.key.decode() if message.key is not None else event.record.key
+            state = opened.setdefault(entry, store.open(*entry))
+            states.append(None if store.applied(state, message.topic, message.offset) else state)
+        return states
+
+    def _roll_back(self, states: Sequence[State[Any] | None] | None) -> None:
+        for state in states or ():
+            if self.agent.store is not None and state is not None:
+                self.agent.store.roll_back(state)
+
+    def _finish(
+        self,
+        result: Result,
+        events: Sequence[Event[Any]],
+        states: Sequence[State[Any] | None] | None,
+        out: list[Outgoing],
+    ) -> None:
+        if not self._produce(result, events, out):
+            self._roll_back(states)
+            return
+        if self.agent.store is None or states is None:
+            return
+        applied: dict[int, Fence] = {}
+        for event, state in zip(events, states, strict=True):
+            applied.setdefault(id(state), {})[event.message.topic] = event.message.offset
+        for state in {id(state): state for state in states}.values():
+            if state is not None:
+                self.agent.store.save(state, applied[id(state)])
 
     def _produce(self, result: Result, events: Sequence[Event[Any]], out: list[Outgoing]) -> bool:
         timestamp = max((event.message.timestamp_ms for event in events), default=now_ms())

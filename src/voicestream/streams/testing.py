@@ -171,11 +171,15 @@ class TopologyTestDriver:
                     while messages := self._log[topic][read[topic] : read[topic] + limit]:
                         read[topic] += len(messages)
                         self._emit(await task.run(messages), task.agent.store)
+                        if task.processor is not None:
+                            task.processor.checkpointed()
                         busy = True
 
     async def _punctuate(self) -> None:
         for agent in self._tasks:
-            self._emit(await agent.punctuate(self.now_ms), None)
+            self._emit(await agent.punctuate(self.now_ms), agent.agent.store)
+            if agent.processor is not None:
+                agent.processor.checkpointed()
         for index, task in enumerate(self._punctuators):
             if self.now_ms - self._fired_ms[index] >= task.punctuator.every_ms:
                 self._fired_ms[index] = self.now_ms
