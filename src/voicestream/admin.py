@@ -7,11 +7,17 @@ from collections.abc import Mapping
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
+from voicestream import topics
 from voicestream.errors import BrokerError
 
 log = logging.getLogger(__name__)
 
 RETRY_S = 0.2
+
+
+def wanted_topics(partitions: int) -> dict[str, int]:
+    """Every topic of voicestream and its number of partitions, which is ``partitions`` where the topic does not say."""
+    return {topic.name: topic.partitions or partitions for topic in topics.ALL}
 
 
 async def create_topics(

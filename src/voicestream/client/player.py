@@ -25,9 +25,14 @@ TRY_LATER = ("overloaded", "draining")
 async def play_all(
     calls: Sequence[Call], url: str, *, protocol: Protocol = "twilio", speed: float = 1.0, api_key: str | None = None
 ) -> list[Played]:
-    """Play ``calls`` at once; one that fails stops them all. See ``play``."""
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(play(call, url, protocol=protocol, speed=speed, api_key=api_key)) for call in calls]
+    """Play ``calls`` at once; the first one that fails stops them all. See ``play``."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(play(call, url, protocol=protocol, speed=speed, api_key=api_key)) for call in calls
+            ]
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from failed
     return [task.result() for task in tasks]
 
 

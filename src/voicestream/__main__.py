@@ -1,0 +1,5 @@
+"""``python -m voicestream`` is the command ``voicestream``."""
+
+from voicestream.cli.main import app
+
+app()
