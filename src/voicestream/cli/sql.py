@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from voicestream.errors import VoicestreamError
 from voicestream.settings import settings
@@ -37,7 +38,7 @@ def run_query(clickhouse: ClickHouse, query: str) -> RichTable:
         numeric = all(isinstance(row[index], int | float | None) for row in answer.rows)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in answer.rows:
-        table.add_row(*(_cell(value) for value in row))
+        table.add_row(*(Text(_cell(value)) for value in row))
     return table
 
 
