@@ -90,7 +90,7 @@ def mel_filters(n_mels: int) -> npt.NDArray[np.float32]:
 
 
 def _token_bytes(tokenizer: bytes) -> list[bytes]:
-    """The byte-pair tokens in order of id; GPT-2's tokenizer writes bytes that don't print as letters from U+0100 on."""
+    """The byte-pair tokens in order of id. GPT-2's tokenizer writes bytes that don't print as letters from U+0100."""
     vocabulary: dict[str, int] = json.loads(tokenizer)["model"]["vocab"]
     printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     hidden = [byte for byte in range(256) if byte not in printable]
@@ -123,9 +123,7 @@ def _attention(
     yield from _linear(tensors, f"{source}/linear_{len(fused)}", f"{target}.out")
 
 
-def _block(
-    tensors: Tensors, source: str, target: str, *, cross: bool
-) -> Iterator[tuple[str, npt.NDArray[np.generic]]]:
+def _block(tensors: Tensors, source: str, target: str, *, cross: bool) -> Iterator[tuple[str, npt.NDArray[np.generic]]]:
     yield from _norm(tensors, f"{source}/ffn/layer_norm", f"{target}.mlp_ln")
     yield from _linear(tensors, f"{source}/ffn/linear_0", f"{target}.mlp.0")
     yield from _linear(tensors, f"{source}/ffn/linear_1", f"{target}.mlp.2")
@@ -165,8 +163,9 @@ def convert(model: bytes, tokenizer: bytes, out: BinaryIO) -> None:
     n_state, n_mels, _ = tensors["encoder/conv1/weight"].shape
     n_audio_ctx, _ = tensors["encoder/position_encodings/encodings"].shape
     n_text_ctx, _ = tensors["decoder/position_encodings/encodings"].shape
-    header = (n_vocab, n_audio_ctx, n_state, int(tensors["encoder/num_heads"]), layers["encoder"])  # type: ignore[call-overload]
-    header += (n_text_ctx, n_state, int(tensors["decoder/num_heads"]), layers["decoder"], n_mels)  # type: ignore[call-overload]
+    encoder_heads, decoder_heads = (int(tensors[f"{part}/num_heads"].item()) for part in layers)
+    header = [n_vocab, n_audio_ctx, n_state, encoder_heads, layers["encoder"]]
+    header += [n_text_ctx, n_state, decoder_heads, layers["decoder"], n_mels]
     filters = mel_filters(n_mels)
     tokens = _token_bytes(tokenizer)
 

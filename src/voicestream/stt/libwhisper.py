@@ -213,10 +213,12 @@ _SIGNATURES: Final[dict[str, tuple[Any, list[Any]]]] = {
 }
 
 
-@_LogCallback
 def _forward_log(level: int, text: bytes | None, _: int | None) -> None:
     if level in _LOG_LEVELS and text:
         _log.log(_LOG_LEVELS[level], "%s", text.decode(errors="replace").rstrip())
+
+
+_log_callback = _LogCallback(_forward_log)  # kept for as long as the library may call it
 
 
 def _library_path() -> Path:
@@ -268,11 +270,9 @@ class LibWhisper:
         version = self.lib.whisper_version().decode()
         if version != VERSION:
             raise SttError(f"{path} is whisper.cpp {version}, but we speak to {VERSION}: {_REMEDY}")
-        self.lib.whisper_log_set(_forward_log, None)
+        self.lib.whisper_log_set(_log_callback, None)
 
-        self._full = _copy_defaults(
-            self.lib.whisper_full_default_params_by_ref, self.lib.whisper_free_params, _GREEDY
-        )
+        self._full = _copy_defaults(self.lib.whisper_full_default_params_by_ref, self.lib.whisper_free_params, _GREEDY)
         self._context = _copy_defaults(
             self.lib.whisper_context_default_params_by_ref, self.lib.whisper_free_context_params
         )

@@ -7,10 +7,10 @@ from typing import Final
 from rapidfuzz.distance import Levenshtein
 
 _UNITS: Final = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-).split()
-_TENS: Final = "_ _ twenty thirty forty fifty sixty seventy eighty ninety".split()
+    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"),
+    *("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
+)
+_TENS: Final = ("", "ten", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 _SCALES: Final = ((10**9, "billion"), (10**6, "million"), (1000, "thousand"), (100, "hundred"))
 _ORDINALS: Final = {
     "one": "first",
@@ -42,7 +42,7 @@ _WORDS: Final = {
 _HESITATIONS: Final = frozenset({"uh", "um", "uhm", "er", "erm", "hmm", "mm", "mhm", "ah"})
 _ENDINGS: Final = {"n't": "not", "'re": "are", "'ve": "have", "'ll": "will", "'m": "am", "'d": "would"}
 # After these 's is "is"; after a noun it is mostly the genitive, which stays.
-_BEFORE_IS: Final = frozenset("it that what there here he she who where how when everything something".split())
+_BEFORE_IS: Final = frozenset({"it", "that", "what", "there", "here", "he", "she", "who", "where", "how", "when"})
 
 _NUMBER: Final = re.compile(
     r"(?P<currency>[$€£])?(?P<whole>\d{1,3}(?:,\d{3})+|\d+)(?:\.(?P<fraction>\d+))?(?P<ordinal>st|nd|rd|th)?"
@@ -72,7 +72,7 @@ def _ordinal(number: int) -> str:
 def _spoken_number(match: re.Match[str]) -> str:
     whole, fraction, currency, scale = match["whole"], match["fraction"], match["currency"], match["scale"]
     number = int(whole.replace(",", ""))
-    if len(whole) > 6 and "," not in whole or (whole.startswith("0") and len(whole) > 1):
+    if (len(whole) > 6 and "," not in whole) or (whole.startswith("0") and len(whole) > 1):
         spoken = " ".join(_UNITS[int(digit)] for digit in whole)  # telephone and account numbers
     elif match["ordinal"]:
         spoken = _ordinal(number)

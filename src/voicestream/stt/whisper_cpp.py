@@ -1,6 +1,7 @@
 """whisper.cpp in this process: one set of weights, and a state for each clip that is transcribed at the same time."""
 
 import ctypes
+import struct
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,16 +25,29 @@ _CONTEXT_FLOOR: Final = 512  # below it the decoder falls into loops
 _TOKENS_PER_S: Final = 6  # fast speech has about five
 _TOKENS_MARGIN: Final = 12
 _WINDOW_S: Final = 30
+_LONGEST_WORD_MS: Final = 200  # and for each letter:
+_LONGEST_LETTER_MS: Final = 80
 _NEVER: Final = 2.0  # a threshold that no probability reaches
+_MULTILINGUAL_VOCABULARY: Final = 51865
+_TOP_LAYERS: Final = 1  # whisper_alignment_heads_preset, as those below: layers of the decoder, English alone
+_ALIGNMENT_PRESETS: Final = {
+    (4, True): 3,
+    (4, False): 4,
+    (6, True): 5,
+    (6, False): 6,
+    (12, True): 7,
+    (12, False): 8,
+    (24, True): 9,
+    (24, False): 10,
+}
 _UNSPACED: Final = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A piece of text in UTF-8, which may end within a character; times in milliseconds."""
+    """A piece of text in UTF-8, which may end within a character, and when it was over, in milliseconds."""
 
     text: bytes
-    start_ms: int
     end_ms: int
     probability: float
 
@@ -42,33 +56,29 @@ def words_of(tokens: Sequence[Token], duration_ms: int, *, spaced: bool = True) 
     """Tokens joined to words, with times in order and within [0, duration_ms].
 
     A word begins at a token with a leading space; in a script without spaces, at any token that begins a character.
-    Punctuation belongs to the word before it.
+    Punctuation belongs to the word before it. A word starts where the one before it ended, but not so early that it
+    would be drawled: a pause belongs to neither.
     """
     groups: list[list[Token]] = []
     for token in tokens:
         text = token.text.decode(errors="replace")
-        if not groups:
-            begins = True
-        elif spaced:
-            begins = text.startswith(" ")
-        else:
-            begins = _complete(groups[-1])
-        if begins and (not groups or any(char.isalnum() or char == "�" for char in text)):
+        begins = not groups or (text.startswith(" ") if spaced else _complete(groups[-1]))
+        if not groups or (begins and any(char.isalnum() or char == "\ufffd" for char in text)):
             groups.append([token])
         else:
             groups[-1].append(token)
 
-    words = []
-    previous_end = 0
+    words: list[Word] = []
     for group in groups:
         text = b"".join(token.text for token in group).decode(errors="ignore").strip()
-        start = min(max(min(token.start_ms for token in group), previous_end), duration_ms)
-        end = min(max(max(token.end_ms for token in group), start), duration_ms)
-        spoken = [token.probability for token in group if any(byte >= 0x30 for byte in token.text)]
-        confidence = float(np.mean(spoken or [token.probability for token in group]))
-        if text:
-            words.append(Word(text, start, end, min(max(confidence, 0.0), 1.0)))
-            previous_end = end
+        if not text:
+            continue
+        spoken = [token for token in group if any(byte >= ord("0") for byte in token.text)] or group
+        previous_end = words[-1].end_ms if words else 0
+        end = min(max(spoken[-1].end_ms, previous_end), duration_ms)
+        start = max(previous_end, end - _LONGEST_WORD_MS - _LONGEST_LETTER_MS * len(text))
+        confidence = float(np.mean([token.probability for token in spoken]))
+        words.append(Word(text, start, end, min(max(confidence, 0.0), 1.0)))
     return tuple(words)
 
 
@@ -78,6 +88,18 @@ def _complete(group: Sequence[Token]) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def _alignment(path: Path) -> tuple[int, int]:
+    """Which attention heads follow the audio: whisper.cpp's list for the model, else the top layer's."""
+    with path.open("rb") as file:
+        header = file.read(48)
+    if len(header) < 48:
+        raise SttError(f"{path} is no model that whisper.cpp can load: it ends after {len(header)} bytes")
+    n_vocab, n_text_layer = struct.unpack("<i28xi8x", header[4:])[:2]
+    english = n_vocab < _MULTILINGUAL_VOCABULARY
+    preset = _ALIGNMENT_PRESETS.get((n_text_layer, english))
+    return (preset, -1) if preset else (_TOP_LAYERS, 1)
 
 
 class WhisperCpp:
@@ -96,9 +118,11 @@ class WhisperCpp:
             raise SttError(f"there is no model file {path}")
         self._whisper = LibWhisper()
         self._lib = self._whisper.lib
-        self._context = self._lib.whisper_init_from_file_with_params_no_state(
-            str(path).encode(), self._whisper.context_params()
-        )
+        params = self._whisper.context_params()
+        params.dtw_token_timestamps = True
+        params.dtw_aheads_preset, params.dtw_n_top = _alignment(path)
+        params.flash_attn = False  # which hides the attention that the times are read from
+        self._context = self._lib.whisper_init_from_file_with_params_no_state(str(path).encode(), params)
         if not self._context:
             raise SttError(f"{path} is no model that whisper.cpp can load: it is damaged, or not in ggml format")
         self.model = path.stem.removeprefix("ggml-")
@@ -167,15 +191,12 @@ class WhisperCpp:
         params.print_progress = False
         params.print_timestamps = False
         params.single_segment = True
-        params.token_timestamps = True
         params.suppress_nst = True
         params.language = self._language(clip)
         params.greedy_best_of = 1
         params.temperature_inc = 0.0  # decoding again at a higher temperature costs up to five times the time
         params.no_speech_thold = _NEVER  # the guards decide what is silence, and say so
-        params.audio_ctx = min(
-            max(int(seconds * _CONTEXT_PER_S) + _CONTEXT_MARGIN, _CONTEXT_FLOOR), self._context_size
-        )
+        params.audio_ctx = min(max(int(seconds * _CONTEXT_PER_S) + _CONTEXT_MARGIN, _CONTEXT_FLOOR), self._context_size)
         params.max_tokens = int(min(seconds, _WINDOW_S) * _TOKENS_PER_S) + _TOKENS_MARGIN
         return params
 
@@ -194,4 +215,4 @@ class WhisperCpp:
             data = self._lib.whisper_full_get_token_data_from_state(state, segment, i)
             if data.id < self._end_of_text:
                 text = self._lib.whisper_full_get_token_text_from_state(self._context, state, segment, i)
-                yield Token(text, data.t0 * 10, data.t1 * 10, data.p)
+                yield Token(text, data.t_dtw * 10, data.p)
