@@ -15,6 +15,7 @@ from voicestream.records import Track
 log = logging.getLogger(__name__)
 
 HEADER_ROOM = 1024
+FIRST_MESSAGE_S = 10.0
 CLOSED_CLEANLY = (1000, 1001)
 
 
@@ -70,6 +71,13 @@ class Connection:
                 "frame_too_big", f"a message has at most {MAX_FRAME_BYTES} bytes of audio, got {len(received)}"
             )
         return received
+
+    async def receive_first(self) -> str | bytes:
+        """As ``receive``; raises ``Refusal`` (``hello_expected``) where nothing comes for long."""
+        try:
+            return await asyncio.wait_for(self.receive(), FIRST_MESSAGE_S)
+        except TimeoutError:
+            raise Refusal("hello_expected", f"nothing came for {FIRST_MESSAGE_S:g} s") from None
 
     async def say(self, payload: dict[str, object]) -> None:
         """Send a JSON message; one that finds nobody is dropped."""

@@ -32,7 +32,7 @@ TOPICS: dict[str, Topic[Any]] = {
 }
 LOOK_S = 1.0
 LOOK_AGAIN_S = 30.0
-ANSWER_S = 5.0
+ANSWER_S = 2.0
 
 
 class ResultConsumer:

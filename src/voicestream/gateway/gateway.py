@@ -8,7 +8,7 @@ from typing import Any
 from voicestream.gateway.auth import ApiKeys
 from voicestream.gateway.consumer import ResultConsumer
 from voicestream.gateway.feed import Feed
-from voicestream.gateway.producer import RecordProducer
+from voicestream.gateway.producer import RecordProducer, bootstrap_servers
 from voicestream.gateway.sessions import Sessions
 from voicestream.gateway.state import LINES_IN_LIST, CallStates
 from voicestream.gateway.stats import GatewayStats
@@ -23,9 +23,10 @@ READER_READY_S = 5.0
 
 
 class Gateway:
-    """Calls in, records out; results in, feed and state out."""
+    """Calls in, records out; results in, feed and state out. Raises ``GatewayError`` for settings that cannot be."""
 
     def __init__(self, settings: Settings) -> None:
+        self.servers, self.embedded = bootstrap_servers(settings.broker)
         self.settings = settings
         self.keys = ApiKeys(settings.api_keys)
         self.stats = GatewayStats()
@@ -34,9 +35,9 @@ class Gateway:
 
     async def start(self) -> None:
         """Begin to work; a broker that is not there is no error, but the gateway is not ready then."""
-        self.producer = RecordProducer(self.settings.broker, self.settings.gateway_buffer_mb * 1024 * 1024)
+        self.producer = RecordProducer(self.servers, self.embedded, self.settings.gateway_buffer_mb * 1024 * 1024)
         self.sessions = Sessions(self.producer, self.stats, self.settings.gateway_grace_s)
-        self.reader = ResultConsumer(self.producer.servers, self._receive, self.stats)
+        self.reader = ResultConsumer(self.servers, self._receive, self.stats)
         await self.producer.start()
         self.sessions.start()
         self.reader.start(asyncio.get_running_loop())

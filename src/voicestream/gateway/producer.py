@@ -43,8 +43,7 @@ class RecordProducer:
     A message stays in the queue until the broker has it; ``room`` makes senders of audio wait when the queue is full.
     """
 
-    def __init__(self, broker: str, buffer_bytes: int) -> None:
-        servers, embedded = bootstrap_servers(broker)
+    def __init__(self, servers: str, embedded: bool, buffer_bytes: int) -> None:
         self.servers = servers
         self.buffer_bytes = buffer_bytes
         self.queued_bytes = 0

@@ -52,9 +52,6 @@ class RawCall:
                 self._session.detach(self._connection, self._connection.closed_cleanly)
 
     async def _protocol(self) -> None:
-        if not self._keys.admit_request(self._socket.headers, self._socket.query_params):
-            raise Refusal("unauthorized", "send a key: Authorization: Bearer KEY, or ?api_key=KEY")
-        check_call_id(self._call_id)
         session = self._session = await self._hello()
         while True:
             received = await self._connection.receive()
@@ -75,7 +72,11 @@ class RawCall:
                     raise Refusal("bad_message", "hello comes once, first")
 
     async def _hello(self) -> Session:
-        received = await self._connection.receive()
+        # A refusal waits for the first message, so that every client is there to hear it.
+        received = await self._connection.receive_first()
+        if not self._keys.admit_request(self._socket.headers, self._socket.query_params):
+            raise Refusal("unauthorized", "send a key: Authorization: Bearer KEY, or ?api_key=KEY")
+        check_call_id(self._call_id)
         hello = parse_message(received) if isinstance(received, str) else None
         if not isinstance(hello, Hello):
             raise Refusal("hello_expected", 'the first message is {"type": "hello", …}')

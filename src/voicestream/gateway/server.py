@@ -41,9 +41,10 @@ class GatewayServer(uvicorn.Server):
                 ws_max_size=MAX_MESSAGE_BYTES,
                 ws_per_message_deflate=False,  # audio does not shrink, and it costs
                 timeout_graceful_shutdown=5,
-                access_log=False,  # it would write keys that are in the query
+                access_log=False,
                 log_config=None,
-                log_level=settings.log_level.lower(),
+                # Below that uvicorn writes addresses with their query, where keys may be.
+                log_level="warning",
             )
         )
 

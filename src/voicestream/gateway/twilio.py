@@ -121,35 +121,40 @@ class TwilioStream:
                 self._session.detach(self._connection, self._connection.closed_cleanly)
 
     async def _protocol(self) -> None:
-        while True:
+        received = await self._connection.receive_first()
+        while await self._handle(received):
             received = await self._connection.receive()
-            if isinstance(received, bytes):
-                raise Refusal("bad_message", "Twilio sends text messages, this one is binary")
-            message = parse_message(received)
-            session = self._session
-            match message:
-                case Connected():
-                    continue
-                case Start():
-                    if session is not None:
-                        raise Refusal("bad_message", "start comes once")
-                    self._begin(message.start)
-                    continue
-            if session is None:
-                raise Refusal("hello_expected", "start comes before media, dtmf, mark and stop")
-            match message:
-                case Media(media=media):
-                    self._media(session, media)
-                    if self._producer.full:
-                        await self._producer.room()
-                case Dtmf(dtmf=dtmf):
-                    # Twilio names the track "inbound_track" here, and "inbound" everywhere else.
-                    session.note("dtmf", dtmf.digit, TRACKS.get(dtmf.track.removesuffix("_track")))
-                case Mark(mark=mark):
-                    session.note("mark", mark.name, None)
-                case Stop():
-                    self._sessions.end(session, "completed")
-                    return
+
+    async def _handle(self, received: str | bytes) -> bool:
+        """Do what a message says; False after the last one."""
+        if isinstance(received, bytes):
+            raise Refusal("bad_message", "Twilio sends text messages, this one is binary")
+        message = parse_message(received)
+        session = self._session
+        match message:
+            case Connected():
+                return True
+            case Start():
+                if session is not None:
+                    raise Refusal("bad_message", "start comes once")
+                self._begin(message.start)
+                return True
+        if session is None:
+            raise Refusal("hello_expected", "start comes before media, dtmf, mark and stop")
+        match message:
+            case Media(media=media):
+                self._media(session, media)
+                if self._producer.full:
+                    await self._producer.room()
+            case Dtmf(dtmf=dtmf):
+                # Twilio names the track "inbound_track" here, and "inbound" everywhere else.
+                session.note("dtmf", dtmf.digit, TRACKS.get(dtmf.track.removesuffix("_track")))
+            case Mark(mark=mark):
+                session.note("mark", mark.name, None)
+            case Stop():
+                self._sessions.end(session, "completed")
+                return False
+        return True
 
     def _begin(self, start: StartBody) -> None:
         parameters = dict(start.custom_parameters)

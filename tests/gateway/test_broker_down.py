@@ -1,0 +1,88 @@
+"""Without a broker the gateway says so, holds what it can, and takes back-pressure before it loses anything."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from conftest import create_all
+from gateway_helpers import frame, hello, new_call_id, receive, receive_until, say_hello, serving
+
+from voicestream import topics
+from voicestream.embedded.broker import Broker
+from voicestream.embedded.child import free_port
+from voicestream.errors import GatewayError
+from voicestream.gateway import consumer, create_app, producer
+from voicestream.gateway.producer import bootstrap_servers
+from voicestream.gateway.protocol import MAX_FRAME_BYTES
+from voicestream.records import AudioChunk, EndOfCall
+from voicestream.settings import Settings
+
+
+async def test_no_broker_is_said_and_new_calls_are_put_off(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(producer, "PROBE_S", 0.3)
+    monkeypatch.setattr(consumer, "ANSWER_S", 0.3)
+    nowhere = settings.model_copy(update={"broker": f"kafka://127.0.0.1:{free_port()}"})
+    async with serving(nowhere) as gateway:
+        ready = await gateway.get("/readyz")
+        assert ready.status_code == 503
+        assert "does not answer" in ready.json()["reason"]
+        assert (await gateway.get("/healthz")).status_code == 200
+        async with gateway.raw(new_call_id()) as socket:
+            await socket.send(hello())
+            assert (await receive(socket))["code"] == "overloaded"
+            await socket.wait_closed()
+            assert socket.close_code == 1013
+
+
+async def test_a_broker_without_the_topics_is_not_ready(settings: Settings, tmp_path: Path) -> None:
+    with Broker(tmp_path / "log") as empty:
+        async with serving(settings.model_copy(update={"broker": empty.url})) as gateway:
+            assert "no topic voice.audio, voice.calls" in (await gateway.get("/readyz")).json()["reason"]
+
+
+async def test_a_broker_that_stalls_slows_callers_then_puts_them_off_and_nothing_is_lost(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(producer, "ROOM_TIMEOUT_S", 0.3)
+    with Broker(tmp_path / "log") as broker:
+        await create_all(broker)
+        patient = settings.model_copy(update={"broker": broker.url, "gateway_grace_s": 10.0})
+        async with serving(patient) as gateway:
+            call_id = new_call_id()
+            async with gateway.raw(call_id) as socket:
+                await say_hello(socket, tracks=["mono"])
+                await socket.send(frame(0, audio=bytes(8000)))
+                await receive(socket)
+                os.kill(broker.child.pid, signal.SIGSTOP)
+                try:
+                    sent = 1
+                    while gateway.gateway.producer.queued_bytes < 1024 * 1024:
+                        await socket.send(frame(sent, audio=bytes([sent % 256]) * MAX_FRAME_BYTES))
+                        sent += 1
+                        await asyncio.sleep(0.002)
+                    assert (await receive(socket))["code"] == "overloaded"
+                    await socket.wait_closed()
+                    assert socket.close_code == 1013
+                finally:
+                    os.kill(broker.child.pid, signal.SIGCONT)
+            async with gateway.raw(call_id) as socket:
+                following = (await say_hello(socket, tracks=["mono"], resume=0))["next"]["mono"]
+                for sequence in range(following, sent + 1):
+                    await socket.send(frame(sequence, audio=bytes([sequence % 256]) * MAX_FRAME_BYTES))
+                await socket.send('{"type": "end"}')
+                messages = await receive_until(socket, lambda message: message["type"] == "ended")
+            assert max(m["sequence"] for m in messages if m["type"] == "ack") == sent
+            records = await gateway.read(topics.audio, call_id, lambda record: isinstance(record, EndOfCall))
+            chunks = [record for record in records if isinstance(record, AudioChunk)]
+            assert [chunk.sequence for chunk in chunks] == list(range(sent + 1))
+            assert {chunk.gap_ms for chunk in chunks} == {0}
+
+
+def test_a_broker_setting_that_is_no_address_is_named(settings: Settings) -> None:
+    assert bootstrap_servers("kafka://a:1,b:2") == ("a:1,b:2", False)
+    assert bootstrap_servers("embedded://a:1") == ("a:1", True)
+    for broker in ("embedded", "http://a:1", "kafka://"):
+        with pytest.raises(GatewayError, match="VOICESTREAM_BROKER="):
+            create_app(settings.model_copy(update={"broker": broker}))
