@@ -164,7 +164,7 @@ class ClickHouse:
             if error.code is not None:
                 raise self._explain(error, "connecting") from error
             raise ClickHouseUnavailableError(
-                f"No ClickHouse answers at {self.where} ({_first_line(error)}): start it, or set "
+                f"No ClickHouse answers at {self.where} ({_root(error)}): start it, or set "
                 "VOICESTREAM_CLICKHOUSE to clickhouse://user:password@host:8123/database or to a folder for the "
                 "embedded engine"
             ) from error
@@ -221,8 +221,15 @@ def _without_password(address: SplitResult) -> str:
     return f"{address.scheme}://{user}{address.hostname}{port}{address.path}"
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return str(error).strip().split("\n", 1)[0]
+
+
+def _root(error: BaseException) -> str:
+    """What lies at the bottom of an error that the driver wrapped several times."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    return _first_line(error)
 
 
 def _served_at(path: Path) -> int | None:
