@@ -73,8 +73,8 @@ class YamlFile:
         """``message`` with the file and the line of ``path`` before it."""
         return f"{self.name}:{self.line(path)}: {message}"
 
-    def check(self, shape: type[T], data: Any, path: Path_ = (), known: Iterable[str] = ()) -> T:
-        """``data``, found at ``path``, as a ``shape``.
+    def check(self, shape: type[T], data: Any, path: Path_ = (), about: str = "") -> T:
+        """``data``, found at ``path``, as a ``shape``; messages begin with ``about``.
 
         Raises:
             ConfigFileError: with a line for each thing that is wrong.
@@ -87,7 +87,7 @@ class YamlFile:
                 location = tuple(detail["loc"])
                 field = ".".join(str(part) for part in location)
                 if detail["type"] == "extra_forbidden":
-                    message = unknown(str(location[-1]), known or _fields(shape))
+                    message = unknown(str(location[-1]), _fields(shape))
                 elif detail["type"] == "missing":
                     message = f"'{field}' is missing; add it"
                 else:
@@ -95,7 +95,7 @@ class YamlFile:
                     message = f"'{field}': {reason}" if field else reason
                     if not isinstance(detail["input"], dict | list):
                         message += f"; it is {detail['input']!r}"
-                problems.append(self.problem((*path, *location), message))
+                problems.append(self.problem((*path, *location), about + message))
             raise ConfigFileError(problems) from None
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from voicestream.insights.numbers import is_digits, read_number, read_ordinal
 from voicestream.insights.tokens import Token
+from voicestream.insights.vocabulary import word_set
 
 
 class Moment(NamedTuple):
@@ -35,7 +36,7 @@ _WEEKDAYS = {name.lower(): index for index, name in enumerate(calendar.day_name)
 _MONTHS = {name.lower(): index for index, name in enumerate(calendar.month_name) if name}
 _MONTHS |= {"jan": 1, "feb": 2, "apr": 4, "aug": 8, "sept": 9, "sep": 9, "oct": 10, "nov": 11, "dec": 12}
 _PARTS = frozenset({"morning", "afternoon", "evening", "night", "noon"})
-_LEADS = frozenset("in by until till since of from this next last for before after during on around".split())
+_LEADS = word_set("in by until till since of from this next last for before after during on around")
 _WRITTEN = re.compile(r"\b(\d{4})-(\d{1,2})-(\d{1,2})\b|\b(\d{1,2})/(\d{1,2})(?:/(\d{4}|\d{2}))?\b")
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from voicestream.insights.numbers import is_digits, read_number
 from voicestream.insights.tokens import Token
+from voicestream.insights.vocabulary import word_set
 
 
 class Amount(NamedTuple):
@@ -24,7 +25,7 @@ _CURRENCIES = {
 }  # fmt: skip
 _CENTS = frozenset({"cent", "cents"})
 _PER = frozenset({"a", "per", "each", "every"})
-_PERIODS = frozenset("month year week day user seat person head line license licence hour minute unit".split())
+_PERIODS = word_set("month year week day user seat person head line license licence hour minute unit")
 _LARGEST = Decimal(10) ** 12
 
 
@@ -92,7 +93,9 @@ def _amount_at(words: Sequence[Token], at: int) -> Amount | None:
         if unit in _CURRENCIES:
             return _money(at, tag[1] + 1, value + tag[0] / 100, _CURRENCIES[unit], 0.85)
         if _is_rate(words, tag[1]):
-            return _money(at, tag[1], value + tag[0] / 100, "USD", 0.8)
+            # "forty nine ninety nine a month" has cents, "two forty a month" has hundreds.
+            price = value * 100 + tag[0] if value < 10 else value + tag[0] / 100
+            return _money(at, tag[1], price, "USD", 0.8)
     if _is_rate(words, behind) and value >= 5:
         return _money(at, behind, value, "USD", 0.65)
     return None

@@ -2,21 +2,18 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
-from importlib import resources
 from typing import NamedTuple
 
 from rapidfuzz.distance import OSA
 
 from voicestream.insights.numbers import read_number
 from voicestream.insights.tokens import Token, words_of
+from voicestream.insights.vocabulary import COMMON, word_set
 
 _SHORTEST = 6  # letters of a name that may be misheard; a shorter one is too near to ordinary words
 # What stands beside a name that is an ordinary word too: "switch to Orange", "the Pro plan".
-_CUES = frozenset(
-    "to from with at than like called use uses using tried try joined joining competitor competitors by".split()
-)
-_NOUNS = frozenset("plan plans package tier subscription edition bundle licence license offer option".split())
+_CUES = word_set("to from with at than like called use uses using tried try joined joining competitor competitors by")
+_NOUNS = word_set("plan plans package tier subscription edition bundle licence license offer option")
 
 
 class NameHit(NamedTuple):
@@ -44,19 +41,23 @@ class NameFinder:
     """
 
     def __init__(self, names: Iterable[tuple[str, str]]) -> None:
-        common = _common_words()
         forms: dict[tuple[str, str], _Form] = {}
         for key, name in names:
             words = tuple(word for word in _spoken(words_of(name)) if word)
             letters = "".join(words)
             if letters:
-                plain = len(words) == 1 and words[0] in common
+                plain = len(words) == 1 and words[0] in COMMON
                 forms.setdefault((key, letters), _Form(words, letters, _sound(letters), key, plain))
         self._forms = list(forms.values())
         self._exact: dict[str, list[_Form]] = {}
         for form in self._forms:
             self._exact.setdefault(form.letters, []).append(form)
-        self._fuzzy = [form for form in self._forms if len(form.letters) >= _SHORTEST and not form.plain]
+        # Those that may be misheard, by the number of letters that was heard.
+        self._near: dict[int, list[_Form]] = {}
+        for form in self._forms:
+            if len(form.letters) >= _SHORTEST and not form.plain:
+                for length in range(len(form.letters) - 2, len(form.letters) + 3):
+                    self._near.setdefault(length, []).append(form)
         self._longest = max((len(form.words) for form in self._forms), default=0) + 3  # a number may be four words
 
     def find(self, text: str, words: Sequence[Token]) -> list[NameHit]:
@@ -86,25 +87,21 @@ class NameFinder:
         return _best(hits)
 
     def _misheard(self, spoken: list[str], letters: str, first: int, behind: int) -> Iterable[NameHit]:
-        if len(letters) < _SHORTEST - 1:
-            return
-        common = _common_words()
-        for form in self._fuzzy:
-            if abs(len(form.letters) - len(letters)) > 2 or abs(len(form.words) - len(spoken)) > 1:
-                continue
-            # Of two words, one at least must be right; one word that is a word of its own is not a misheard name.
-            right = sum(word in form.words for word in spoken)
-            if len(spoken) > 1 and len(form.words) > 1 and not right:
-                continue
-            wrong = [word for word in spoken if word not in form.words]
-            if all(word in common for word in wrong) and (len(spoken) == 1 or not _near(wrong, form)):
-                continue
+        for form in self._near.get(len(letters), ()):
             distance = OSA.distance(letters, form.letters, score_cutoff=3)
+            if distance > 3 or abs(len(form.words) - len(spoken)) > 1:
+                continue
             allowed = 1 if len(form.letters) < 9 else 2
             alike = form.sound == _sound(letters)
-            if distance <= allowed or (alike and distance <= allowed + 1):
-                closeness = 1 - distance / len(form.letters)
-                yield NameHit(first, behind, form.key, round(0.85 * closeness, 3))
+            if distance > allowed + alike:
+                continue
+            # Of two words, one at least must be right; what is wrong must not be an ordinary word of another sound.
+            wrong = [word for word in spoken if word not in form.words]
+            if len(spoken) > 1 and len(form.words) > 1 and len(wrong) == len(spoken):
+                continue
+            if all(word in COMMON for word in wrong) and (len(spoken) == 1 or not _like(wrong, form)):
+                continue
+            yield NameHit(first, behind, form.key, round(0.85 * (1 - distance / len(form.letters)), 3))
 
     @staticmethod
     def _plain(text: str, words: Sequence[Token], first: int) -> float:
@@ -116,7 +113,7 @@ class NameFinder:
         return 0.65 if before in _CUES or following in _NOUNS else 0.0
 
 
-def _near(wrong: list[str], form: _Form) -> bool:
+def _like(wrong: list[str], form: _Form) -> bool:
     """True if each word of ``wrong`` sounds like a word of the name: "sitty" and "city"."""
     return all(any(_sound(word) == _sound(other) for other in form.words) for word in wrong)
 
@@ -151,9 +148,3 @@ def _sound(letters: str) -> str:
     text = letters.replace("ph", "f").replace("ck", "k").replace("wh", "w").replace("x", "ks").replace("gh", "g")
     text = re.sub(r"c(?=[eiy])", "s", text).translate(str.maketrans("cqzdbgv", "kkstpkf"))
     return re.sub(r"(.)\1+", r"\1", re.sub(r"[aeiouyhw]+", "a", text))
-
-
-@lru_cache(maxsize=1)
-def _common_words() -> frozenset[str]:
-    lines = (resources.files(__package__) / "common_words.txt").read_text(encoding="utf-8").splitlines()
-    return frozenset(line for line in lines if not line.startswith("#"))

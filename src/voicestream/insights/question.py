@@ -4,22 +4,26 @@ from collections.abc import Iterable, Sequence
 
 from voicestream.insights.base import CallContext
 from voicestream.insights.tokens import Token, words_of
+from voicestream.insights.vocabulary import word_set
 from voicestream.records import Insight, Transcript
 from voicestream.settings import Settings
 
-_OPEN = frozenset("what which who whom whose where when why how".split())
-_AUXILIARY = frozenset(
-    "is are am was were do does did have has had can could will would shall should may might must".split()
-)
-_SUBJECTS = frozenset(
+_OPEN = word_set("what which who whom whose where when why how")
+_AUXILIARY = word_set("is are am was were do does did have has had can could will would shall should may might must")
+_SUBJECTS = word_set(
     "i you we they it he she this that there these those the my your our their his her anyone anybody someone "
-    "somebody everything everyone any".split()
+    "somebody everything everyone any"
 )
 # Words that lead into a sentence and say nothing about its form.
-_LEADS = frozenset(
+_LEADS = word_set(
     "and but so or well okay yes no right oh now then alright great sorry also hi hello thanks actually just "
-    "please um wait hey sure".split()
+    "please um wait hey sure"
 )
+# A question does not begin behind these: "if I could I would", "as soon as you can".
+_JOINED = word_set(
+    "if as than so not nor neither whatever whenever because and about of to for see know tell ask wonder which"
+)
+_PERSONS = word_set("i you we they it he she")
 _NO_QUESTION = frozenset({("what", "a"), ("how", "nice"), ("how", "lovely"), ("how", "kind"), ("how", "annoying")})
 _POLITE = frozenset({("do", "not"), ("did", "not"), ("is", "not"), ("are", "not"), ("can", "not"), ("could", "not")})
 
@@ -31,7 +35,15 @@ class QuestionExtractor:
 
     def extract(self, transcript: Transcript, context: CallContext) -> Iterable[Insight]:
         """The questions in ``transcript``, on any track."""
-        for sentence, marked in _sentences(words_of(transcript.text)):
+        words = words_of(transcript.text)
+        if not any(word.pause or word.norm in ".?" for word in words):
+            amid = None if _asks(words) else _asks_amid(words)
+            if amid is not None:
+                at, form = amid
+                span = (words[at].start, words[-1].end)
+                yield Insight.of(transcript, kind=self.name, label=form, span=span, confidence=0.6)
+                return
+        for sentence, marked in _sentences(words):
             asked = _asks(sentence)
             if not marked and asked is None:
                 continue
@@ -71,6 +83,20 @@ def _asks(sentence: Sequence[Token]) -> str | None:
         form = _form(sentence, start)
         if form:
             return form
+    return None
+
+
+def _asks_amid(words: Sequence[Token]) -> tuple[int, str] | None:
+    """Where a question begins in words without any punctuation, and its form: "that sounds great can I pay by card"."""
+    for at in range(2, len(words) - 2):
+        if words[at - 1].norm in _JOINED or words[at - 1].norm in _OPEN | _SUBJECTS | _AUXILIARY:
+            continue
+        # After a noun, "is our mistake" goes on with it; only these turn to the other one in the middle of things.
+        if words[at].norm in _AUXILIARY and words[at + 1].norm not in _PERSONS:
+            continue
+        form = _form(words, at)
+        if form:
+            return at, form
     return None
 
 

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from voicestream.insights.numbers import NUMBER_WORDS, is_digits
+from voicestream.insights.vocabulary import word_set
 
 
 class Token(NamedTuple):
@@ -24,11 +25,11 @@ _PIECE = re.compile(
     r"\d+(?:st|nd|rd|th)\b|\b[ap]\.\s?m\b\.?|\d+(?:[.,:]\d+)*|e-mails?\b|[^\W\d_]+(?:['’`][^\W\d_]+)*|[$€£%]|[.?!;…]|[,:–—]|(?<!\w)-|-(?!\w)",
     re.IGNORECASE,
 )
-_DISFLUENT = frozenset("um uh uhm umm uhh er erm hm hmm mm mhm ah eh".split())
+_DISFLUENT = word_set("um uh uhm umm uhh er erm hm hmm mm mhm ah eh")
 # Words that change the force of a sentence and not its meaning: patterns need not think of them.
-_SOFT = frozenset(
+_SOFT = word_set(
     "just really actually basically honestly literally simply definitely certainly probably also please kindly still "
-    "even already then very quite pretty extremely super totally completely absolutely frankly obviously".split()
+    "even already then very quite pretty extremely super totally completely absolutely frankly obviously"
 )
 _SPELLINGS = {
     "dont": "do not", "doesnt": "does not", "didnt": "did not", "cant": "can not", "cannot": "can not",
@@ -42,7 +43,7 @@ _SPELLINGS = {
     "yeah": "yes", "yep": "yes", "yup": "yes", "nope": "no", "nah": "no", "ok": "okay", "e-mail": "email",
     "e-mails": "emails", "o'clock": "oclock", "%": "percent",
 }  # fmt: skip
-_IS = frozenset("it that what who where when how why here there he she this everything nothing".split())
+_IS = word_set("it that what who where when how why here there he she this everything nothing")
 _ENDINGS = {"n't": "not", "'m": "am", "'re": "are", "'ve": "have", "'ll": "will", "'d": "would"}
 
 
