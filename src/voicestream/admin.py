@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
@@ -21,9 +21,16 @@ def wanted_topics(partitions: int) -> dict[str, int]:
 
 
 async def create_topics(
-    bootstrap: str, topics: Mapping[str, int], *, replication: int, timeout_s: float = 15.0
+    bootstrap: str,
+    topics: Mapping[str, int],
+    *,
+    replication: int,
+    compacted: Container[str] = (),
+    timeout_s: float = 15.0,
 ) -> None:
     """Create ``topics`` (name to number of partitions) that do not exist yet; call it as often as you like.
+
+    Of the ``compacted`` ones the broker keeps the last value of each key.
 
     Tries again until ``timeout_s``, as a broker that has just started may refuse. Raises ``BrokerError`` when the
     broker cannot be reached, refuses a topic, or has a topic with another number of partitions.
@@ -32,7 +39,7 @@ async def create_topics(
         async with asyncio.timeout(timeout_s):
             admin = await _connect(bootstrap)
             try:
-                await _create(admin, topics, replication)
+                await _create(admin, topics, replication, compacted)
                 await _check_partitions(admin, topics)
             finally:
                 await admin.close()
@@ -56,8 +63,15 @@ async def _connect(bootstrap: str) -> AIOKafkaAdminClient:
             return admin
 
 
-async def _create(admin: AIOKafkaAdminClient, topics: Mapping[str, int], replication: int) -> None:
-    wanted = [NewTopic(name, partitions, replication) for name, partitions in topics.items()]
+async def _create(
+    admin: AIOKafkaAdminClient, topics: Mapping[str, int], replication: int, compacted: Container[str]
+) -> None:
+    wanted = [
+        NewTopic(
+            name, partitions, replication, topic_configs={"cleanup.policy": "compact"} if name in compacted else {}
+        )
+        for name, partitions in topics.items()
+    ]
     while wanted:
         response = await admin.create_topics(wanted)
         again = set()

@@ -1,6 +1,8 @@
 """Stages with the settings of this process: ``stage.app()`` is what ``faust -A agents.NAME worker`` runs."""
 
 import logging
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -8,11 +10,13 @@ from urllib.parse import urlsplit
 import faust
 
 from voicestream import topics
+from voicestream.admin import create_topics
 from voicestream.codec import codec
 from voicestream.errors import SettingsError
 from voicestream.settings import Settings, settings
 from voicestream.streams.stage import Stage as StreamsStage
 from voicestream.streams.task import Environment
+from voicestream.streams.topology import all_changelogs, all_topics
 from voicestream.streams.worker import WorkerConfig, stages_app
 
 log = logging.getLogger(__name__)
@@ -61,8 +65,16 @@ def worker_config(config: Settings) -> WorkerConfig:
         broker=f"kafka://{broker.netloc}",
         environment=Environment(codec(), topics.dlq),
         options=options,
+        prepare=partial(_create_topics, broker.netloc, config),
         on_ready=_say_ready,
     )
+
+
+async def _create_topics(bootstrap: str, config: Settings, stages: Sequence[StreamsStage]) -> None:
+    """Create what the stages read and write and does not exist yet: Faust does not, and fails without."""
+    wanted = {topic.name: topic.partitions or config.partitions for topic in (*all_topics(stages), topics.dlq)}
+    changelogs = dict.fromkeys(all_changelogs(stages), config.partitions)
+    await create_topics(bootstrap, wanted | changelogs, replication=config.replication, compacted=changelogs)
 
 
 def _say_ready() -> None:

@@ -7,7 +7,7 @@ commits is what our agents have finished. Plain Faust agents and tables of the s
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,7 +20,7 @@ from faust.types import TP
 from voicestream.streams.errors import TopologyError
 from voicestream.streams.message import Message, Outgoing, TopicPartition
 from voicestream.streams.recovery import recover
-from voicestream.streams.runner import AgentRunner, changelog_topic, run_punctuator
+from voicestream.streams.runner import AgentRunner, run_punctuator
 from voicestream.streams.stage import Stage
 from voicestream.streams.task import Environment, PunctuatorTask
 
@@ -37,6 +37,7 @@ class WorkerConfig:
     broker: str
     environment: Environment
     options: Mapping[str, Any]
+    prepare: Callable[[Sequence[Stage]], Awaitable[None]]
     on_ready: Callable[[], None] = lambda: None
 
     @property
@@ -118,6 +119,7 @@ class Worker:
 
     async def start(self) -> None:
         """Run what the stages need first, subscribe, and start their loops."""
+        await self._config.prepare(self._stages)
         for stage in self._stages:
             for starter in stage.starters:
                 await starter()
@@ -245,8 +247,3 @@ def stages_app(name: str, stages: Sequence[Stage], config: WorkerConfig) -> faus
     if not any(stage.agents for stage in stages):
         raise TopologyError(f"app {name}: no stage of it has an agent")
     return Worker(name, stages, config).app
-
-
-def changelogs(stages: Sequence[Stage]) -> list[str]:
-    """The changelog topics of the stages."""
-    return [changelog_topic(store) for stage in stages for store in stage.stores.values()]

@@ -1,0 +1,211 @@
+"""Joins what the stages say of each utterance into one result, and the results of a call into its summary.
+
+No clock decides when an utterance is complete. Every stage keeps the order of a track, so once a stage has said
+something of a later utterance, or has passed the end of the call on, it will say nothing more of an earlier one.
+"""
+
+from collections import Counter
+
+import msgspec
+
+from voicestream.calls.figures import Spoken, figures
+from voicestream.calls.story import outcome_of, tell
+from voicestream.records import (
+    CallEvent,
+    CallSummary,
+    EndOfCall,
+    EndOfUtterance,
+    Insight,
+    InsightRef,
+    RoutingDecision,
+    Sentiment,
+    Transcript,
+    UtteranceResult,
+)
+from voicestream.records.track import Track
+from voicestream.streams.record import Record
+
+STAGES = ("stt", "sentiment", "voice", "insights")
+"""The parts of an utterance, by the stage name that ends them in band."""
+
+ROUTING_MS = 1_500  # of wall clock that the last routing decisions of a call may take
+GIVE_UP_MS = 600_000  # of wall clock after the first stage passed the end of a call on
+FORGET_MS = 3_600_000
+
+
+class Parts(msgspec.Struct):
+    """What has come of one utterance."""
+
+    track: Track
+    number: int
+    transcript: Transcript | None = None
+    text: Sentiment | None = None
+    voice: Sentiment | None = None
+    insights: list[InsightRef] = []
+    insights_done: bool = False
+
+
+class CallState(msgspec.Struct):
+    """What is known of a call; ``closed_at_ms`` is set, and the rest is gone, when its summary is out."""
+
+    started: CallEvent | None = None
+    parts: dict[str, Parts] = {}
+    reached: dict[str, int] = {}
+    spoken: list[Spoken] = []
+    routing: list[str] = []
+    ends: dict[str, EndOfCall] = {}
+    first_end_ms: int | None = None
+    last_end_ms: int | None = None
+    closed_at_ms: int | None = None
+
+
+def take(state: CallState, record: Record, now_ms: int) -> list[UtteranceResult]:
+    """Add a record to its call; the results that it completes, in order of each track. Changes ``state``."""
+    match record:
+        case CallEvent(kind="started"):
+            state.started = record
+        case Transcript(final=True):
+            _parts(state, record).transcript = record
+            _reach(state, "stt", record.track, record.number)
+        case Sentiment(source="text"):
+            _parts(state, record).text = record
+            _reach(state, "sentiment", record.track, record.number)
+        case Sentiment(source="voice"):
+            _parts(state, record).voice = record
+            _reach(state, "voice", record.track, record.number)
+        case Insight():
+            parts = _parts(state, record)
+            if all(known.insight_id != record.insight_id for known in parts.insights):
+                parts.insights.append(_reference(record))
+        case EndOfUtterance(stage="insights"):
+            _parts(state, record).insights_done = True
+            _reach(state, "insights", record.track, record.number)
+        case RoutingDecision():
+            state.routing.append(record.rule)
+        case EndOfCall():
+            state.ends[record.stage] = record
+            state.first_end_ms = state.first_end_ms or now_ms
+            if all(stage in state.ends for stage in STAGES):
+                state.last_end_ms = now_ms
+    return _complete(state, now_ms)
+
+
+def close(state: CallState, call_id: str, now_ms: int) -> list[Record]:
+    """The summary of a call that is over, with the results that are still open; nothing while it goes on."""
+    over = state.last_end_ms is not None and now_ms - state.last_end_ms >= ROUTING_MS
+    given_up = state.first_end_ms is not None and now_ms - state.first_end_ms >= GIVE_UP_MS
+    if state.closed_at_ms is not None or not (over or given_up):
+        return []
+    missing = [stage for stage in STAGES if stage not in state.ends]
+    for stage in missing:
+        state.ends[stage] = next(iter(state.ends.values()))
+    results = _complete(state, now_ms)
+    return [*results, _summary(state, call_id, complete=not missing)]
+
+
+def _parts(state: CallState, record: Transcript | Sentiment | Insight | EndOfUtterance) -> Parts:
+    return state.parts.setdefault(record.utterance_id, Parts(record.track, record.number))
+
+
+def _reach(state: CallState, stage: str, track: str, number: int) -> None:
+    key = f"{stage}/{track}"
+    state.reached[key] = max(number, state.reached.get(key, -1))
+
+
+def _passed(state: CallState, stage: str, parts: Parts) -> bool:
+    """Whether ``stage`` has nothing more to say of an utterance."""
+    return stage in state.ends or state.reached.get(f"{stage}/{parts.track}", -1) >= parts.number
+
+
+def _complete(state: CallState, now_ms: int) -> list[UtteranceResult]:
+    results = []
+    waiting: set[Track] = set()
+    for utterance_id, parts in sorted(state.parts.items(), key=lambda item: item[1].number):
+        if parts.track in waiting:
+            continue
+        if not all(_passed(state, stage, parts) for stage in STAGES):
+            waiting.add(parts.track)
+            continue
+        del state.parts[utterance_id]
+        if parts.transcript is not None:  # else it was noise: nothing was said
+            result = _result(state, parts.transcript, parts, now_ms)
+            state.spoken.append(Spoken.of(result))
+            results.append(result)
+    return results
+
+
+def _result(state: CallState, said: Transcript, parts: Parts, now_ms: int) -> UtteranceResult:
+    text, voice = parts.text, parts.voice
+    return UtteranceResult(
+        utterance_id=said.utterance_id,
+        call_id=said.call_id,
+        track=said.track,
+        number=said.number,
+        start_ms=said.start_ms,
+        end_ms=said.end_ms,
+        at_ms=said.at_ms,
+        queue=state.started.queue if state.started else None,
+        agent=state.started.agent if state.started else None,
+        text=said.text,
+        words=len(said.words) or len(said.text.split()),
+        confidence=said.confidence,
+        language=said.language,
+        polarity=text.polarity if text else None,
+        label=text.label if text else None,
+        emotion=text.emotion if text else None,
+        emotions=text.emotions if text else {},
+        trend=text.trend if text else None,
+        arousal=voice.arousal if voice else None,
+        pitch_hz=voice.pitch_hz if voice else None,
+        energy_dbfs=voice.energy_dbfs if voice else None,
+        speech_rate=voice.speech_rate if voice else None,
+        insights=parts.insights,
+        stt_ms=said.inference_ms,
+        sentiment_ms=text.inference_ms if text else 0.0,
+        latency_ms=max(0, now_ms - said.at_ms),
+        complete=text is not None and voice is not None and parts.insights_done,
+    )
+
+
+def _summary(state: CallState, call_id: str, complete: bool) -> CallSummary:
+    end = state.ends["stt"]
+    started = state.started
+    measured = figures(state.spoken, end.duration_ms)
+    emotions = {track: _prevailing([s for s in state.spoken if s.track == track]) for track in measured.utterances}
+    summary = CallSummary(
+        call_id=call_id,
+        started_at_ms=started.at_ms if started else end.at_ms - end.duration_ms,
+        ended_at_ms=end.at_ms,
+        duration_ms=end.duration_ms,
+        reason=end.reason,
+        protocol=started.protocol if started else "",
+        queue=started.queue if started else None,
+        agent=started.agent if started else None,
+        customer=started.customer if started else None,
+        metadata=started.metadata if started else {},
+        emotions=emotions,
+        routing=state.routing,
+        outcome=outcome_of(measured),
+        text="",
+        complete=complete,
+        **msgspec.structs.asdict(measured),
+    )
+    return msgspec.structs.replace(summary, text=tell(summary))
+
+
+def _prevailing(said: list[Spoken]) -> str:
+    """The most frequent emotion other than neutral; neutral where there is no other in a fifth of the utterances."""
+    counts = Counter(s.emotion for s in said if s.emotion not in (None, "neutral"))
+    emotion, count = counts.most_common(1)[0] if counts else ("neutral", 0)
+    return str(emotion) if count * 5 >= len(said) else "neutral"
+
+
+def _reference(insight: Insight) -> InsightRef:
+    return InsightRef(
+        insight_id=insight.insight_id,
+        kind=insight.kind,
+        label=insight.label,
+        value=insight.value,
+        text=insight.text,
+        confidence=insight.confidence,
+    )
