@@ -189,7 +189,6 @@ _CONTEXT_DEFAULTS: Final = {
 _SIGNATURES: Final[dict[str, tuple[Any, list[Any]]]] = {
     "whisper_version": (c_char_p, []),
     "whisper_log_set": (None, [_LogCallback, c_void_p]),
-    "whisper_print_system_info": (c_char_p, []),
     "whisper_context_default_params_by_ref": (POINTER(ContextParams), []),
     "whisper_free_context_params": (None, [POINTER(ContextParams)]),
     "whisper_full_default_params_by_ref": (POINTER(FullParams), [c_int]),

@@ -43,6 +43,8 @@ _HESITATIONS: Final = frozenset({"uh", "um", "uhm", "er", "erm", "hmm", "mm", "m
 _ENDINGS: Final = {"n't": "not", "'re": "are", "'ve": "have", "'ll": "will", "'m": "am", "'d": "would"}
 # After these 's is "is"; after a noun it is mostly the genitive, which stays.
 _BEFORE_IS: Final = frozenset({"it", "that", "what", "there", "here", "he", "she", "who", "where", "how", "when"})
+_NUMERALS: Final = frozenset((*_UNITS, *_TENS[1:]))
+_BEFORE_AND: Final = frozenset({"hundred", "thousand", "million", "dollar", "dollars", "euros", "pounds"})
 
 _NUMBER: Final = re.compile(
     r"(?P<currency>[$€£])?(?P<whole>\d{1,3}(?:,\d{3})+|\d+)(?:\.(?P<fraction>\d+))?(?P<ordinal>st|nd|rd|th)?"
@@ -86,7 +88,7 @@ def _spoken_number(match: re.Match[str]) -> str:
         spoken += f" {scale}"
     if currency:
         unit, hundredth = _CURRENCIES[currency]
-        spoken += f" {unit}" if number == 1 else f" {unit}s"
+        spoken += f" {unit}" if whole == "1" and not scale else f" {unit}s"
         if fraction and not scale and int(fraction):
             spoken += f" {cardinal(int(fraction.ljust(2, '0')[:2]))} {hundredth}s"
     return f" {spoken} "
@@ -113,7 +115,13 @@ def normalise(text: str) -> list[str]:
     text = re.sub(r"(\d):(\d\d)", lambda m: m[1] if m[2] == "00" else f"{m[1]} {m[2]}", text)
     text = re.sub(r"\b(\d{3})-(\d{3}-)?(\d{4})\b", lambda m: " ".join(re.sub(r"\D", "", m[0])), text)
     text = _NUMBER.sub(_spoken_number, text)
-    return [part for word in _WORD.findall(text) for part in _expand(word)]
+    words = [part for word in _WORD.findall(text) for part in _expand(word)]
+    # "one hundred and five", "two dollars and ten cents"
+    return [
+        word
+        for before, word, after in zip(["", *words], words, [*words[1:], ""], strict=False)
+        if not (word == "and" and before in _BEFORE_AND and after in _NUMERALS)
+    ]
 
 
 def word_error_rate(pairs: Iterable[tuple[str, str]]) -> float:

@@ -1,0 +1,125 @@
+"""What every engine must do, tried on whisper.cpp."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from voicestream.audio.codecs import Pcm, decode, encode
+from voicestream.audio.resample import resample
+from voicestream.errors import SttError, WeightsError
+from voicestream.stt.engine import Clip, Recognition, SttEngine, load_engine
+from voicestream.stt.guards import guard
+from voicestream.stt.wer import word_error_rate
+
+SAID = "And so my fellow Americans ask not what your country can do for you ask what you can do for your country"
+
+
+def check(recognition: Recognition, clip: Clip) -> None:
+    previous = 0
+    for word in recognition.words:
+        assert previous <= word.start_ms <= word.end_ms <= clip.duration_ms
+        assert 0 <= word.confidence <= 1
+        previous = word.end_ms
+    assert " ".join(word.text for word in recognition.words) == recognition.text
+    assert 0 <= recognition.confidence <= 1
+    assert 0 <= recognition.no_speech_probability <= 1
+    assert recognition.inference_ms > 0
+
+
+def test_words_are_right_with_times_where_they_were_said(engine: SttEngine, jfk: Pcm) -> None:
+    clip = Clip(jfk, 16000, "en")
+    [heard] = engine.transcribe([clip])
+    check(heard, clip)
+    assert word_error_rate([(SAID, heard.text)]) == 0
+    assert heard.language == "en"
+    assert heard.no_speech_probability < 0.3
+    second_ask = [word for word in heard.words if word.text.lower().startswith("ask")][1]
+    assert 7900 <= second_ask.start_ms <= second_ask.end_ms <= 8900  # between two pauses, at 7.6 and 8.7 s
+
+
+def test_telephone_audio_is_understood(engine: SttEngine, jfk: Pcm) -> None:
+    clip = Clip(decode("mulaw", encode("mulaw", resample(jfk, 16000, 8000))), 8000, "en-US")
+    [heard] = engine.transcribe([clip])
+    check(heard, clip)
+    assert word_error_rate([(SAID, heard.text)]) <= 0.1
+
+
+def test_threads_at_once_hear_what_one_alone_hears(engine: SttEngine, jfk: Pcm) -> None:
+    clips = [Clip(jfk[:64000], 16000), Clip(jfk[112000:], 16000)]
+    alone = [engine.transcribe([clip])[0] for clip in clips]
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(engine.transcribe, [clips, clips[::-1]]))
+    assert [(heard.text, heard.words) for heard in together[0]] == [(heard.text, heard.words) for heard in alone]
+    assert [(heard.text, heard.words) for heard in together[1][::-1]] == [(heard.text, heard.words) for heard in alone]
+
+
+@pytest.mark.parametrize("seconds", [0.02, 0.1, 0.5])
+def test_short_clips_give_few_words_in_time(engine: SttEngine, jfk: Pcm, seconds: float) -> None:
+    clip = Clip(jfk[6400 : 6400 + int(seconds * 16000)], 16000)
+    [heard] = engine.transcribe([clip])
+    check(heard, clip)
+    assert len(guard(heard, clip).recognition.words) <= 3
+
+
+@pytest.mark.parametrize("seconds", [30, 34])
+def test_long_clips_are_heard_to_their_end(engine: SttEngine, jfk: Pcm, seconds: int) -> None:
+    clip = Clip(np.resize(jfk, seconds * 16000), 16000)
+    [heard] = engine.transcribe([clip])
+    check(heard, clip)
+    assert len(heard.words) > 1.5 * seconds
+    assert heard.words[-1].end_ms > (seconds - 4) * 1000
+
+
+@pytest.mark.parametrize("rate", [8000, 16000])
+@pytest.mark.parametrize("level", [0, 20, 500, 4000])
+def test_silence_and_noise_hold_no_words(engine: SttEngine, rate: int, level: int) -> None:
+    noise = np.random.default_rng(1).normal(0, level, 3 * rate).astype(np.int16)
+    clip = Clip(noise, rate, "en")
+    [heard] = engine.transcribe([clip])
+    assert guard(heard, clip).recognition.text == ""
+
+
+def test_no_clips_no_recognitions(engine: SttEngine) -> None:
+    assert engine.transcribe([]) == []
+
+
+def test_engine_says_what_it_is(engine: SttEngine) -> None:
+    assert (engine.name, engine.model, engine.capacity) == ("whisper.cpp", "tiny.en", 2)
+
+
+@pytest.mark.parametrize(("language", "message"), [("de", "English alone"), ("klingon", "doesn't know")])
+def test_language_that_the_model_does_not_know_is_an_error(engine: SttEngine, language: str, message: str) -> None:
+    with pytest.raises(SttError, match=message):
+        engine.transcribe([Clip(np.zeros(16000, np.int16), 16000, language)])
+
+
+@pytest.mark.parametrize("content", [b"", b"this is no model" * 100])
+def test_file_that_is_no_model_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "broken.bin"
+    path.write_bytes(content)
+    with pytest.raises(SttError, match=r"broken\.bin is no model that whisper\.cpp can load"):
+        load_engine("whisper.cpp", str(path), capacity=1)
+
+
+def test_model_that_is_cut_short_is_refused(tmp_path: Path, tiny_en: Path) -> None:
+    path = tmp_path / "cut.bin"
+    path.write_bytes(tiny_en.read_bytes()[:5_000_000])
+    with pytest.raises(SttError, match=r"cut\.bin is no model that whisper\.cpp can load"):
+        load_engine("whisper.cpp", str(path), capacity=1)
+
+
+def test_missing_model_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SttError, match=r"there is no model file .*gone\.bin"):
+        load_engine("whisper.cpp", str(tmp_path / "gone.bin"), capacity=1)
+
+
+def test_unknown_model_lists_the_known_ones() -> None:
+    with pytest.raises(WeightsError, match=r"'enormous': there are tiny\.en, base"):
+        load_engine("whisper.cpp", "enormous", capacity=1)
+
+
+def test_unknown_engine_lists_the_installed_ones() -> None:
+    with pytest.raises(SttError, match=r"'grpc'; installed: .*whisper\.cpp"):
+        load_engine("grpc://localhost:1", "tiny.en", capacity=1)
