@@ -36,7 +36,10 @@ def app(*stages: Stage, name: str | None = None) -> faust.App:
 
 
 def worker_config(config: Settings) -> WorkerConfig:
-    """What a worker must be told, from the settings; raises ``SettingsError`` for a broker that it cannot use."""
+    """What a worker must be told, from the settings.
+
+    A broker that a worker cannot use is an error only when the worker starts: tests import agents without one.
+    """
     broker = urlsplit(config.broker)
     options: dict[str, Any] = {
         "topic_partitions": config.partitions,
@@ -56,25 +59,26 @@ def worker_config(config: Settings) -> WorkerConfig:
 
         faust_repairs.apply()
         options |= {"broker_session_timeout": 6, "broker_heartbeat_interval": 1, "broker_rebalance_timeout": 6}
-    elif broker.scheme != "kafka" or not broker.netloc:
-        raise SettingsError(
-            f"VOICESTREAM_BROKER is {config.broker!r}: a worker needs kafka://host:9092, "
-            "or embedded://host:port of a running `voicestream up`."
-        )
     return WorkerConfig(
-        broker=f"kafka://{broker.netloc}",
+        broker=f"kafka://{broker.netloc or 'none'}",
         environment=Environment(codec(), topics.dlq),
         options=options,
-        prepare=partial(_create_topics, broker.netloc, config),
+        prepare=partial(_create_topics, config),
         on_ready=_say_ready,
     )
 
 
-async def _create_topics(bootstrap: str, config: Settings, stages: Sequence[StreamsStage]) -> None:
+async def _create_topics(config: Settings, stages: Sequence[StreamsStage]) -> None:
     """Create what the stages read and write and does not exist yet: Faust does not, and fails without."""
+    broker = urlsplit(config.broker)
+    if broker.scheme not in ("kafka", "embedded") or not broker.netloc:
+        raise SettingsError(
+            f"VOICESTREAM_BROKER is {config.broker!r}: a worker needs kafka://host:9092, "
+            "or embedded://host:port of a running `voicestream up`."
+        )
     wanted = {topic.name: topic.partitions or config.partitions for topic in (*all_topics(stages), topics.dlq)}
     changelogs = dict.fromkeys(all_changelogs(stages), config.partitions)
-    await create_topics(bootstrap, wanted | changelogs, replication=config.replication, compacted=changelogs)
+    await create_topics(broker.netloc, wanted | changelogs, replication=config.replication, compacted=changelogs)
 
 
 def _say_ready() -> None:

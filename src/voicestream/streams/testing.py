@@ -123,6 +123,15 @@ class TopologyTestDriver:
         self._new_tasks(replay)
         self._run(self._drain())
 
+    def committable(self, topic: Topic[Any]) -> int:
+        """The offset up to which a worker would have committed ``topic``: how far its agents need it no more."""
+        ends = []
+        for task, read in zip(self._tasks, self._read, strict=True):
+            if topic.name in read:
+                held = task.processor.oldest_needed(topic.name, 0) if task.processor is not None else None
+                ends.append(read[topic.name] if held is None else held)
+        return min(ends)
+
     def _new_tasks(self, replay: int = 0) -> None:
         self._tasks = [AgentTask(agent, self._environment) for stage in self._stages for agent in stage.agents]
         self._read = [
