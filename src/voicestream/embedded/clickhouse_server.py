@@ -34,6 +34,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from voicestream.embedded import native_format
 from voicestream.embedded.clickhouse_engine import Answer, Engine, QueryError, Statement
 from voicestream.errors import EmbeddedError
 
@@ -142,6 +143,7 @@ class ClickHouseHttp:
         try:
             text = _statement_text(request.headers, parameters, body)
             answer = self._run(request, parameters, text)
+            content = _for_client(answer, parameters)
         except QueryError as error:
             status = 404 if error.code in _NOT_FOUND else 400 if error.code in _BAD_REQUEST else 500
             headers["X-ClickHouse-Exception-Code"] = str(error.code)
@@ -154,13 +156,12 @@ class ClickHouseHttp:
                 "written_bytes": str(answer.written_bytes),
                 "total_rows_to_read": "0",
                 "result_rows": str(answer.result_rows),
-                "result_bytes": str(len(answer.body)),
+                "result_bytes": str(len(content)),
                 "elapsed_ns": str(answer.elapsed_ns),
             }
         )
         if answer.format is not None:
             headers["X-ClickHouse-Format"] = answer.format
-        content = answer.body
         if parameters.get("enable_http_compression") == "1":
             for encoding in _accepted(request.headers.get("accept-encoding", "")):
                 content = _COMPRESS[encoding](content)
@@ -231,6 +232,20 @@ def _statement_text(headers: Mapping[str, str], parameters: dict[str, str], body
     if not text.strip():
         raise QueryError("Code: 62. DB::Exception: Syntax error: Empty query. (SYNTAX_ERROR)")
     return text
+
+
+def _for_client(answer: Answer, parameters: Mapping[str, str]) -> bytes:
+    """The body in the form of the client's protocol version; older versions have no form of their own over HTTP."""
+    version = parameters.get("client_protocol_version", "")
+    if answer.format != "Native" or not version.isdecimal() or int(version) < native_format.CUSTOM_SERIALIZATION:
+        return answer.body
+    try:
+        return native_format.with_revision(answer.body, int(version))
+    except native_format.UnsupportedTypeError as error:
+        raise QueryError(
+            f"Code: 48. DB::Exception: Columns of type {error} are not served here in the Native format with "
+            "client_protocol_version: convert them with toString or ask for another format. (NOT_IMPLEMENTED)"
+        ) from error
 
 
 def _accepted(header: str) -> list[str]:

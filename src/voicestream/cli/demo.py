@@ -1,0 +1,49 @@
+"""``voicestream demo``: everything at work, on calls whose truth is known or on your own audio."""
+
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from voicestream.cli.progress import pull_with_progress
+from voicestream.embedded.demo import calls_at_once, run_demo
+from voicestream.embedded.scripts import recorded_calls, scripted_calls
+from voicestream.embedded.stack import run_folder
+from voicestream.settings import settings
+from voicestream.weights import list_models
+
+Number = Annotated[int | None, typer.Option(min=1, help="Calls at once [default: what the cores can follow].")]
+Audio = Annotated[list[Path] | None, typer.Option(help="Files of your own instead of the scripted calls.")]
+ReportFile = Annotated[Path | None, typer.Option(help="Write everything that was found to this file, as JSON.")]
+Keep = Annotated[bool, typer.Option("--keep", help="Leave the stack and the dashboard running until Ctrl-C.")]
+More = Annotated[list[Path] | None, typer.Argument(help="More files behind --audio.", show_default=False)]
+
+
+def demo(
+    more: More = None,
+    calls: Number = None,
+    audio: Audio = None,
+    report: ReportFile = None,
+    keep: Keep = False,
+) -> None:
+    """Start broker, ClickHouse, gateway and every stage, play calls in real time, and show what became of them.
+
+    A stereo file is one call with the agent left and the customer right; a mono file is a call of one track.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    files = [*(audio or []), *(more or [])]
+    if more and not audio:
+        raise typer.BadParameter("to play files of your own, write --audio before them")
+    if calls and files:
+        raise typer.BadParameter("--calls is for the scripted calls: every file of --audio is one call")
+    planned = recorded_calls(files) if files else scripted_calls(calls or calls_at_once())
+    if report is not None:
+        try:
+            report.touch()  # it should fail now rather than behind all the work
+        except OSError as error:
+            raise typer.BadParameter(f"cannot write {report}: {error.strerror}", param_hint="--report") from error
+    model = settings().stt_model
+    if model in {weights.name for weights in list_models()}:
+        pull_with_progress(model)
+    run_demo(settings(), run_folder(), planned, report, keep)

@@ -1,0 +1,1 @@
+"""``voicestream topology``: the graph of stages and topics."""
