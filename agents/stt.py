@@ -9,7 +9,7 @@ from voicestream import Stage, topics
 from voicestream.records import EndOfCall, SpeechSegment, Transcript, Word
 from voicestream.settings import settings
 from voicestream.stt.engine import Clip, SttEngine, load_engine
-from voicestream.stt.guards import reject
+from voicestream.stt.guards import guard
 
 stage = Stage("stt")
 engines: list[SttEngine] = []
@@ -30,8 +30,9 @@ async def transcribe(segment: SpeechSegment | EndOfCall) -> Transcript | EndOfCa
         return msgspec.structs.replace(segment, stage="stt")
     engine = engines[0]
     clip = Clip(np.frombuffer(segment.audio, "<i2"), segment.sample_rate)
-    [heard] = await asyncio.to_thread(engine.transcribe, [clip])
-    if not heard.text or reject(heard, clip):
+    [recognition] = await asyncio.to_thread(engine.transcribe, [clip])
+    heard = guard(recognition, clip).recognition
+    if not heard.text:
         return None
     return Transcript(
         utterance_id=segment.utterance_id,
