@@ -41,6 +41,20 @@ def test_rate_counts_the_swells(syllables: float) -> None:
     assert measure(voice(150, syllables), 8000).speech_rate == pytest.approx(syllables, rel=0.08)
 
 
+def test_hiss_between_the_syllables_is_not_counted() -> None:
+    sound = voice(150, 2.0).astype(np.float64)
+    swell = 0.5 + 0.5 * np.cos(2 * np.pi * 2.0 * np.arange(len(sound)) / 8000)  # loudest where the voice is faintest
+    sound += np.random.default_rng(1).normal(0, 4000, len(sound)) * swell**8
+    assert measure(sound.astype(np.int16), 8000).speech_rate == pytest.approx(2.0, abs=0.4)
+
+
+def test_what_lies_an_octave_from_the_median_is_taken_for_an_error() -> None:
+    mixed = np.concatenate([voice(170), voice(85, seconds=0.7)])
+    measured = measure(mixed, 8000)
+    assert measured.pitch_hz == pytest.approx(170, rel=0.01)
+    assert measured.pitch_range == pytest.approx(0, abs=0.5)
+
+
 def test_twice_the_amplitude_is_six_decibels_more() -> None:
     quiet, loud = measure(voice(150, level=2000), 8000), measure(voice(150, level=4000), 8000)
     assert loud.energy_dbfs - quiet.energy_dbfs == pytest.approx(6.02, abs=0.05)

@@ -111,13 +111,28 @@ def test_a_gap_is_silence_of_its_length(vad: VoiceActivity, speech: Pcm) -> None
         assert abs(segment.start_ms - shift - same.start_ms) <= 64
 
 
-def test_a_gap_in_wide_band_audio_loses_nothing_before_it(vad: VoiceActivity, speech: Pcm) -> None:
+def test_what_comes_after_a_gap_is_heard_as_at_the_start_of_a_call(vad: VoiceActivity, speech: Pcm) -> None:
+    chunker = TrackChunker(PCM, vad)
+    before = chunker.feed(PCM.encode(speech[: 256 * 70]))
+    chunker.skip(320_000)
+    segments = before + chunker.feed(PCM.encode(speech)) + chunker.flush()
+    shift = 320_000 + 70 * 32
+    fresh = chunk(PCM, vad, [speech])
+    after = [(s.start_ms - shift, s.end_ms - shift, s.pcm.tobytes()) for s in segments[-len(fresh) :]]
+    assert after == [(s.start_ms, s.end_ms, s.pcm.tobytes()) for s in fresh]
+
+
+def test_a_gap_in_wide_band_audio_comes_after_all_that_was_before_it(vad: VoiceActivity, speech: Pcm) -> None:
     wide = AudioFormat("pcm16", 48000)
+    before = resample(speech[:18000], 8000, 48000)
     chunker = TrackChunker(wide, vad)
-    segments = chunker.feed(wide.encode(resample(speech[:18000], 8000, 48000)))
+    segments = chunker.feed(wide.encode(before))
     chunker.skip(1000)
     segments += chunker.flush()
-    assert segments[0].end_ms >= chunk(PCM, vad, [speech])[0].end_ms - 256
+    audio = np.concatenate([resample(before, 48000, 16000), np.zeros(16000, np.int16)])
+    first = segments[0].start_ms * 16
+    assert np.array_equal(segments[0].pcm, audio[first : first + len(segments[0].pcm)])
+    assert segments[0].end_ms > len(before) // 48
 
 
 def test_a_negative_gap_is_refused(vad: VoiceActivity) -> None:
@@ -156,6 +171,22 @@ def test_a_restart_gives_the_segments_of_an_unbroken_run(
     for later in range(number + 1, len(chunks)):
         again += feed(resumed, later)
     assert facts(again + resumed.flush()) == facts(after)
+
+
+def test_a_restart_may_find_a_gap_that_began_before_and_ends_after_the_saved_state(
+    vad: VoiceActivity, speech: Pcm
+) -> None:
+    unbroken = TrackChunker(PCM, vad)
+    unbroken.feed(PCM.encode(speech[:16000]))
+    unbroken.skip(200)
+    unbroken.feed(b"")
+    state = unbroken.state()
+    unbroken.skip(5000)
+    resumed = TrackChunker.resume(PCM, vad, None, state, 0)
+    first = resumed.feed(PCM.encode(speech[:16000]))
+    resumed.skip(5200)
+    rest = PCM.encode(speech[16000:])
+    assert facts([*first, *resumed.feed(rest), *resumed.flush()]) == facts(unbroken.feed(rest) + unbroken.flush())
 
 
 def test_a_restart_without_the_audio_it_needs_is_refused(vad: VoiceActivity, speech: Pcm) -> None:

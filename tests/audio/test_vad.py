@@ -1,4 +1,7 @@
+from importlib import resources
+
 import numpy as np
+import onnxruntime
 import pytest
 
 from voicestream.audio.codecs import Pcm
@@ -29,6 +32,18 @@ def test_a_track_does_not_depend_on_the_others_in_its_batch(vad: VoiceActivity, 
     for others in (1, 6, 40):
         batch = [noise[i * 1000 : i * 1000 + len(speech)] for i in range(others)]
         assert np.array_equal(probabilities(vad, [*batch, speech])[-1], alone)
+
+
+def test_probabilities_are_those_of_the_model_run_as_its_authors_do(vad: VoiceActivity, speech: Pcm) -> None:
+    model = resources.files("voicestream.audio").joinpath("weights/silero_vad.onnx").read_bytes()
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    state, context, expected = np.zeros((2, 1, 128), np.float32), np.zeros((1, 32), np.float32), []
+    for window in to_float(speech[8000 : 8000 + 100 * 256]).reshape(100, 1, 256):
+        heard = np.concatenate([context, window], axis=1)
+        probability, state = session.run(None, {"input": heard, "state": state, "sr": np.array(8000)})
+        context = heard[:, -32:]
+        expected.append(probability[0, 0])
+    assert probabilities(vad, [speech[8000 : 8000 + 100 * 256]])[0] == pytest.approx(np.array(expected), abs=1e-6)
 
 
 def test_the_state_of_a_track_carries_over(vad: VoiceActivity, speech: Pcm) -> None:

@@ -169,7 +169,6 @@ class Segmenter:
                 segments.append(segment)
         if windows:
             self._state.position += windows
-            self._state.voice = False
             self._windows.clear()
             self._flags.clear()
             self._first = self._state.position
