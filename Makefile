@@ -1,0 +1,51 @@
+# Everything is built in .venv; `make` alone lists what can be done.
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+CXX_FILES := $(shell git ls-files '*.cc' '*.cpp' '*.h' '*.hpp' 2>/dev/null)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check clean
+
+help: ## list what can be done
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY) ## make .venv with the product, its development tools and the default model; nothing when up to date
+
+$(READY): pyproject.toml
+	@for python in python3.11 python3 python3.12 python3.13 python3.14 none; do \
+		"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; \
+	done; \
+	if [ "$$python" = none ]; then \
+		echo "voicestream needs Python 3.11 or newer, and neither python3.11 nor python3 is: install it and try again." >&2; \
+		exit 1; \
+	fi; \
+	test -x $(BIN)/python || "$$python" -m venv $(VENV) || { \
+		rm -rf $(VENV); \
+		echo "$$python makes no virtual environment: install its venv module (Debian: apt-get install python3-venv)." >&2; \
+		exit 1; \
+	}
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/voicestream models pull tiny.en
+	@touch $@
+
+demo: setup ## start everything, play calls, show what becomes of them
+	$(BIN)/voicestream demo
+
+test: setup ## every test that needs no more than the embedded parts
+	$(BIN)/python -m pytest -n 2
+
+check: setup ## ruff, mypy, schema compatibility; clang-format where there is C++
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/voicestream schemas check
+ifneq ($(CXX_FILES),)
+	@if command -v clang-format >/dev/null; then clang-format --dry-run --Werror $(CXX_FILES); \
+	else echo "clang-format is not installed: the format of the C++ files is not checked"; fi
+endif
+
+clean: ## remove what was built and what runs have left; the models stay in their cache
+	rm -rf $(VENV) .voicestream build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
