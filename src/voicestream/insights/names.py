@@ -93,7 +93,7 @@ class NameFinder:
                 continue
             allowed = 1 if len(form.letters) < 9 else 2
             alike = form.sound == _sound(letters)
-            if distance > allowed + alike:
+            if distance > allowed + alike or _digits(letters) != _digits(form.letters):
                 continue
             # Of two words, one at least must be right; what is wrong must not be an ordinary word of another sound.
             wrong = [word for word in spoken if word not in form.words]
@@ -141,6 +141,10 @@ def _spoken(words: Sequence[Token]) -> list[str]:
             spoken += [str(int(number[0])), *[""] * (number[1] - at - 1)]
             at = number[1]
     return spoken
+
+
+def _digits(letters: str) -> str:
+    return re.sub(r"\D", "", letters)
 
 
 def _sound(letters: str) -> str:

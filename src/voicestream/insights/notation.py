@@ -109,7 +109,7 @@ def _read_choice(parts: Sequence[str], at: int, macros: dict[str, Piece]) -> tup
 
 def _read_word(part: str, macros: dict[str, Piece]) -> Piece:
     if part.startswith("..."):
-        return Piece(f"(?:[^ .?]+ ){{0,{part[3:] or 3}}}?")
+        return Piece(f"(?:(?!(?:not|no|never) )[^ .?]+ ){{0,{part[3:] or 3}}}?")
     if part.startswith("<"):
         if part not in macros:
             raise ValueError(unknown(part, macros))

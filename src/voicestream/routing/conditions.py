@@ -108,7 +108,7 @@ class Polarity(Range):
 
     def check(self, state: RoutingState, record: RoutingRecord) -> Verdict:
         mood = self._latest(state)
-        return self._judge("polarity", mood, mood and mood.polarity)
+        return self._judge("polarity", mood, mood.polarity if mood else None)
 
 
 class CallPolarity(Range):
@@ -116,7 +116,7 @@ class CallPolarity(Range):
 
     def check(self, state: RoutingState, record: RoutingRecord) -> Verdict:
         mood = self._latest(state)
-        return self._judge("polarity so far", mood, mood and mood.call_polarity)
+        return self._judge("polarity so far", mood, mood.call_polarity if mood else None)
 
 
 class Trend(Range):
@@ -124,7 +124,7 @@ class Trend(Range):
 
     def check(self, state: RoutingState, record: RoutingRecord) -> Verdict:
         mood = self._latest(state)
-        return self._judge("trend", mood, mood and mood.trend)
+        return self._judge("trend", mood, mood.trend if mood else None)
 
 
 class EmotionIs(Condition):

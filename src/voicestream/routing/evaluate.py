@@ -29,10 +29,10 @@ def evaluate(
         verdict = rule.when.check(state, record)
         if not verdict.holds:
             continue
-        if before is not None and verdict.evidence and set(verdict.evidence) <= set(before.evidence):
+        evidence = verdict.evidence[-_EVIDENCE_KEPT:]
+        if before is not None and evidence and set(evidence) <= set(before.evidence):
             continue
         number = before.count if before is not None else 0
-        evidence = verdict.evidence[-_EVIDENCE_KEPT:]
         fired[rule.name] = Fired(count=number + 1, at_ms=state.at_ms, evidence=evidence)
         decisions.append(
             RoutingDecision(
