@@ -111,6 +111,7 @@ class Gateway:
         """Rates and latencies of the last minute."""
         stats = self.stats
         return {
+            "now_ms": time.time_ns() // 1_000_000,
             "active_calls": len(self.sessions.live),
             "calls_started": sum(stats.started.values()),
             "calls_ended": dict(stats.ended),
