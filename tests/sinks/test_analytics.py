@@ -23,7 +23,9 @@ from voicestream.sinks.clickhouse_sink import ClickHouseSink
 from voicestream.sinks.migrate import upgrade
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "analytics.md"
-_QUESTION = re.compile(r"^### (?P<title>.+?)\n.*?```sql\n(?P<sql>.*?)```\n(?:\n(?P<answer>(?:\|[^\n]*\n)+))?", re.M | re.S)
+_QUESTION = re.compile(
+    r"^### (?P<title>.+?)\n.*?```sql\n(?P<sql>.*?)```\n(?:\n(?P<answer>(?:\|[^\n]*\n)+))?", re.M | re.S
+)
 TITLES = [match["title"] for match in _QUESTION.finditer(DOCUMENT.read_text(encoding="utf-8"))]
 
 
