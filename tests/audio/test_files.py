@@ -35,6 +35,11 @@ def test_stereo_channels_stay_apart(tmp_path: Path) -> None:
     assert np.array_equal(audio.channel(1), -RAMP)
 
 
+def test_what_is_no_number_in_a_float_file_is_silence(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.array([0.5, np.nan, -np.inf, 2.0]), 8000, subtype="FLOAT")
+    assert read_audio(tmp_path / "a.wav").channel(0).tolist() == [16384, 0, -32768, 32767]
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(AudioFileError, match=r"nowhere\.wav: there is no such file"):
         read_audio(tmp_path / "nowhere.wav")
