@@ -12,8 +12,9 @@ import faust
 from voicestream import topics
 from voicestream.admin import create_topics
 from voicestream.codec import codec
-from voicestream.errors import SettingsError
+from voicestream.errors import SettingsError, VoicestreamError
 from voicestream.settings import Settings, settings
+from voicestream.streams.errors import StreamsError
 from voicestream.streams.stage import Stage as StreamsStage
 from voicestream.streams.task import Environment
 from voicestream.streams.topology import all_changelogs, all_topics
@@ -65,6 +66,7 @@ def worker_config(config: Settings) -> WorkerConfig:
         options=options,
         prepare=partial(_create_topics, config),
         on_ready=_say_ready,
+        expected_errors=(VoicestreamError, StreamsError),
     )
 
 

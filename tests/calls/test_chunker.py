@@ -149,7 +149,7 @@ def test_malformed_audio_is_a_dead_letter_and_the_rest_goes_on(expected):
             codec=codec,
             sample_rate=rate,
             audio=b"abc",
-        )  # fmt: skip
+        )
         for codec, rate in (("opus", 8000), ("pcm16", 8000), ("mulaw", 11025))
     ]
     with TopologyTestDriver(chunking.stage) as driver:

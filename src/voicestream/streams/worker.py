@@ -17,7 +17,7 @@ from faust.transport.consumer import RecordMap
 from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
 from faust.types import TP
 
-from voicestream.streams.errors import TopologyError
+from voicestream.streams.errors import StreamsError, TopologyError
 from voicestream.streams.message import Message, Outgoing, TopicPartition
 from voicestream.streams.recovery import recover
 from voicestream.streams.runner import AgentRunner, run_punctuator
@@ -39,6 +39,8 @@ class WorkerConfig:
     options: Mapping[str, Any]
     prepare: Callable[[Sequence[Stage]], Awaitable[None]]
     on_ready: Callable[[], None] = lambda: None
+    expected_errors: tuple[type[Exception], ...] = (StreamsError,)
+    """Errors whose message says all; of others the trace is logged too."""
 
     @property
     def bootstrap_servers(self) -> str:
@@ -119,10 +121,16 @@ class Worker:
 
     async def start(self) -> None:
         """Run what the stages need first, subscribe, and start their loops."""
-        await self._config.prepare(self._stages)
-        for stage in self._stages:
-            for starter in stage.starters:
-                await starter()
+        try:
+            await self._config.prepare(self._stages)
+            for stage in self._stages:
+                for starter in stage.starters:
+                    await starter()
+        except Exception as error:
+            log.critical(
+                "the worker cannot start: %s", error, exc_info=not isinstance(error, self._config.expected_errors)
+            )
+            raise SystemExit(1) from error
         for topic in sorted(self.topics):
             self.app.topics.add(self.app.topic(topic, key_type=bytes, value_type=bytes))
         for runner in self._runners:
