@@ -47,7 +47,7 @@ def read_audio(path: Path | str) -> AudioFile:
         raise AudioFileError(f"{path}: the file holds no samples")
     if audio.shape[1] > 2:
         raise AudioFileError(f"{path}: {audio.shape[1]} channels; mono, or stereo with one party a side, is needed")
-    return AudioFile(to_int16(np.nan_to_num(audio, nan=0.0)), int(rate), path)
+    return AudioFile(to_int16(np.nan_to_num(audio, nan=0.0, posinf=1.0, neginf=-1.0)), int(rate), path)
 
 
 def to_frames(pcm: Pcm, rate: int, audio_format: AudioFormat, frame_ms: int = 20) -> Iterator[bytes]:
