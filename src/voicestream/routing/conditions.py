@@ -92,9 +92,9 @@ class Range(Condition):
             return Verdict(False, f"{name} of the {self.track} is unknown")
         low = self.below is None or value < self.below
         high = self.above is None or value > self.above
-        limits = [f"below {self.below:g}"] * (self.below is not None) + [f"above {self.above:g}"] * (
-            self.above is not None
-        )
+        limits = [
+            f"{word} {limit:g}" for word, limit in (("below", self.below), ("above", self.above)) if limit is not None
+        ]
         known = f"{name} of the {self.track} is {value:.2f} (limit: {' and '.join(limits)})"
         return Verdict(low and high, known, (mood.utterance_id,))
 
@@ -180,10 +180,9 @@ class HasInsight(Condition):
             (
                 signal
                 for signals in state.signals.values()
+                if signals[0].kind in self.kind and (self.label is None or signals[0].label in self.label)
                 for signal in signals
-                if signal.kind in self.kind
-                and (self.label is None or signal.label in self.label)
-                and (self.track is None or signal.track in (self.track, "mono"))
+                if (self.track is None or signal.track in (self.track, "mono"))
                 and signal.confidence >= self.confidence
                 and (self.within is None or signal.at_ms >= state.at_ms - self.within)
                 and (self.in_first is None or signal.at_ms - (state.started_at_ms or 0) <= self.in_first)

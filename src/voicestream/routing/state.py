@@ -132,7 +132,8 @@ def _with_signal(state: RoutingState, insight: Insight) -> RoutingState:
     if len(ordered) > KEPT:
         # The first one stays: a disclosure at the start of a long call must not be forgotten.
         del ordered[1]
-    signals = {**state.signals, key: tuple(ordered)}
+    # The one that changed last is last, so that the one left alone for longest goes first.
+    signals = {one: two for one, two in state.signals.items() if one != key} | {key: tuple(ordered)}
     if len(signals) > _KINDS_KEPT:
         del signals[next(iter(signals))]
     return replace(state, signals=signals)
