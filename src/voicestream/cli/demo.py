@@ -1,12 +1,12 @@
 """``voicestream demo``: everything at work, on calls whose truth is known or on your own audio."""
 
-import signal
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from voicestream.cli.progress import pull_with_progress
+from voicestream.cli.signals import stop_on_sigterm
 from voicestream.embedded.demo import calls_at_once, run_demo
 from voicestream.embedded.scripts import recorded_calls, scripted_calls
 from voicestream.embedded.stack import run_folder
@@ -31,7 +31,7 @@ def demo(
 
     A stereo file is one call with the agent left and the customer right; a mono file is a call of one track.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    stop_on_sigterm()
     files = [*(audio or []), *(more or [])]
     if more and not audio:
         raise typer.BadParameter("to play files of your own, write --audio before them")

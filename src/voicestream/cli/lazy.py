@@ -56,11 +56,7 @@ class LazyGroup(TyperGroup):
             extra = EXTRAS.get((error.name or "").partition(".")[0])
             if extra is None:
                 raise
-            command = ctx.invoked_subcommand
-            typer.echo(
-                f"error: `voicestream {command}` needs the package {error.name}: pip install 'voicestream[{extra}]'",
-                err=True,
-            )
+            typer.echo(f"error: this needs the package {error.name}: pip install 'voicestream[{extra}]'", err=True)
             raise typer.Exit(1) from error
         except KeyboardInterrupt as error:
             typer.echo("interrupted", err=True)

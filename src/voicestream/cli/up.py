@@ -1,10 +1,10 @@
 """``voicestream up``: everything on this machine, until interrupted."""
 
-import signal
 import time
 
 import typer
 
+from voicestream.cli.signals import stop_on_sigterm
 from voicestream.embedded.stack import Stack, run_folder
 from voicestream.settings import settings
 
@@ -14,7 +14,7 @@ def up() -> None:
 
     What the settings give as an address (VOICESTREAM_BROKER, VOICESTREAM_CLICKHOUSE) is used and not started.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    stop_on_sigterm()
     folder = run_folder()
     stack = Stack(settings(), folder, lambda name, where, took: typer.echo(f"{took:6.1f} s  {name:<10}  {where}"))
     try:

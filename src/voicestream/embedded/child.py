@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from voicestream.embedded import leash
 from voicestream.errors import EmbeddedError
 
 LOOPBACK = "127.0.0.1"
+EXCEPTION = re.compile(r"(\w+\.)*\w*(Error|Exception)\b")  # the last line of a traceback
 
 
 class Child:
@@ -80,13 +82,16 @@ class Child:
             self._process.kill()
             self._process.wait()
 
-    def tail(self, lines: int = 15) -> str:
-        """The end of the log, as it is put behind an error message."""
-        text = self.log.read_text(errors="replace").strip() if self.log.exists() else ""
+    def tail(self, lines: int = 20) -> str:
+        """What the log says of the end, to be put behind an error message: the last error and what follows it."""
+        text = self.log.read_text(errors="replace").rstrip() if self.log.exists() else ""
         if not text:
             return f" Its log {self.log} is empty."
-        last = "\n".join(f"  {line}" for line in text.splitlines()[-lines:])
-        return f" The end of its log ({self.log}):\n{last}"
+        every = text.splitlines()
+        ends = [number for number, line in enumerate(every) if EXCEPTION.match(line)]
+        end = ends[-1] + 1 if ends else len(every)
+        last = "\n".join(f"  {line}" for line in every[max(0, end - lines) : end])
+        return f" From its log ({self.log}):\n{last}"
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:

@@ -62,7 +62,7 @@ class Stack:
             self._migrate()
             workers = self._launch_workers()
             self._start_gateway()
-            workers.wait_ready(self._ready_file.exists, WORKERS_TIMEOUT_S)
+            workers.wait_ready(self._workers_are_ready, WORKERS_TIMEOUT_S)
             self._ready("workers", "every stage has its partitions")
         except BaseException:
             self.stop(drain_s=0)
@@ -87,6 +87,10 @@ class Stack:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.stop(drain_s=0 if kind else None)
+
+    def _workers_are_ready(self) -> bool:
+        self.check()
+        return self._ready_file.exists()
 
     @property
     def _ready_file(self) -> Path:
