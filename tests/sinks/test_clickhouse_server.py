@@ -15,7 +15,7 @@ import lz4.frame
 import pytest
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError
-from conftest import Server
+from clickhouse_process import Server
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -193,6 +193,7 @@ def test_data_survives_a_kill_and_sigterm_ends_the_server_while_a_query_runs(
     started = time.monotonic()
     server.process.stop()
     assert time.monotonic() - started < 3
+    assert not (server.path / "served_at").exists()
     asking.join()
 
 

@@ -11,7 +11,7 @@ from textwrap import dedent
 import msgspec
 import pytest
 from analytics_data import records
-from conftest import Server
+from clickhouse_process import Server
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

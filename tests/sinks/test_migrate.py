@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conftest import Server
+from clickhouse_process import Server
 
 from voicestream.errors import ClickHouseError, ClickHouseUnavailableError
 from voicestream.sinks.clickhouse import ClickHouse, connect

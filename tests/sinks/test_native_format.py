@@ -2,10 +2,10 @@
 
 import httpx
 import pytest
-from clickhouse_connect.driverc.buffer import ResponseBuffer
 from clickhouse_connect.driver.query import QueryContext
 from clickhouse_connect.driver.transform import NativeTransform
-from conftest import Server
+from clickhouse_connect.driverc.buffer import ResponseBuffer
+from clickhouse_process import Server
 
 from voicestream.embedded.native_format import with_revision
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 import typer
-from conftest import Server
+from clickhouse_process import Server
 from typer.testing import CliRunner, Result
 
 from voicestream import settings as settings_module

@@ -17,6 +17,7 @@ import json
 import logging
 import os
 import re
+import signal
 import socket
 import sys
 import threading
@@ -26,6 +27,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NoReturn
 
 import lz4.frame
 import uvicorn
@@ -274,8 +276,9 @@ def main(argv: list[str] | None = None) -> None:
         engine = Engine(arguments.path)
     except EmbeddedError as error:
         sys.exit(f"ClickHouse server: {error}")
+    for stop in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(stop, lambda *_: _leave(engine))  # also called by uvicorn, once it has closed its connections
     _Server(engine, listener, arguments.port_file).run(sockets=[listener])
-    _leave(engine)
 
 
 class _Server(uvicorn.Server):
@@ -306,7 +309,7 @@ def _write_whole(file: Path, text: str) -> None:
     unfinished.replace(file)
 
 
-def _leave(engine: Engine) -> None:
+def _leave(engine: Engine) -> NoReturn:
     """End at once: a statement that still runs can't be stopped, and what it wrote so far is safe on disk."""
     (engine.path / "served_at").unlink(missing_ok=True)
     closing = threading.Thread(target=engine.close, daemon=True)

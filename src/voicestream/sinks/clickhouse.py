@@ -225,6 +225,14 @@ def _first_line(error: BaseException) -> str:
     return str(error).strip().split("\n", 1)[0]
 
 
+def _may_pass(error: DatabaseError) -> bool:
+    """Whether an error without a number of ClickHouse is one of the line, or of something busy in between."""
+    if isinstance(error, ProgrammingError | NotSupportedError):
+        return False
+    status = re.search(r"HTTP status (\d+)", str(error))
+    return status is None or int(status[1]) in (408, 429) or int(status[1]) >= 500
+
+
 def _root(error: BaseException) -> str:
     """What lies at the bottom of an error that the driver wrapped several times."""
     while (cause := error.__cause__ or error.__context__) is not None:
