@@ -1,7 +1,6 @@
 """A page in headless Chromium, driven over its debugging protocol."""
 
 import asyncio
-import base64
 import json
 import os
 import shutil
@@ -61,14 +60,14 @@ class Page:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
-    async def wait_for(self, expression: str, timeout_s: float = 15.0) -> Any:
+    async def wait_for(self, expression: str, timeout_s: float = 15.0) -> None:
         """Wait until the expression is true in the page."""
         deadline = time.monotonic() + timeout_s
-        while not (value := await self.value(f"Boolean({expression}) && ({expression})")):
-            text = await self.value("document.body.innerText")
-            assert time.monotonic() < deadline, f"never came true: {expression}\nfaults: {self.faults}\npage: {text}"
+        while not await self.value(f"Boolean({expression})"):
+            if time.monotonic() > deadline:
+                text = await self.value("document.body?.innerText")
+                raise AssertionError(f"never came true: {expression}\nfaults: {self.faults}\npage: {text}")
             await asyncio.sleep(0.05)
-        return value
 
     async def text(self, selector: str) -> str:
         return str(await self.value(f"document.querySelector({json.dumps(selector)})?.innerText ?? ''"))
@@ -79,10 +78,6 @@ class Page:
         )
         scheme = "dark" if dark else "light"
         await self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-
-    async def screenshot(self, path: Path) -> None:
-        shot = await self.call("Page.captureScreenshot", format="png")
-        path.write_bytes(base64.b64decode(shot["data"]))
 
 
 @asynccontextmanager

@@ -192,7 +192,7 @@ function drawCard(call) {
   let card = cards.get(call.call_id);
   if (!card) {
     card = el("button", { class: "card", type: "button", "data-call": call.call_id });
-    card.addEventListener("click", () => { chosen = true; select(call.call_id); });
+    card.addEventListener("click", () => choose(call.call_id));
     card.item = el("li", {}, card);
     cards.set(call.call_id, card);
   }
@@ -241,7 +241,7 @@ function drawAlerts() {
         el("span", { class: "time" }, new Date(alert.at_ms).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false }))),
       el("div", {}, alert.reason),
       el("div", { class: "about" }, [words(alert.action) + (alert.target ? ` → ${words(alert.target)}` : ""), call && nameOf(call)].filter(Boolean).join(" · ")));
-    button.addEventListener("click", () => { if (call) { chosen = true; select(alert.call_id); } });
+    button.addEventListener("click", () => { if (call) choose(alert.call_id); });
     return el("li", {}, button);
   }));
 }
@@ -271,6 +271,12 @@ function select(callId) {
   selected = callId;
   for (const changed of [before, callId]) if (changed !== null) touch(changed);
   if (callId !== null) fetchCall(callId);
+}
+
+function choose(callId) {
+  chosen = true;
+  select(callId);
+  if (matchMedia("(max-width: 720px)").matches) $("detail").scrollIntoView({ block: "start" });
 }
 
 function tick() {
@@ -357,6 +363,7 @@ function connect() {
 const secure = location.protocol === "https:";
 $("how-call").textContent = `voicestream call my.wav --url ${secure ? "wss" : "ws"}://${location.host}`;
 $("how-twilio").textContent = `wss://${secure ? location.host : "your-host"}/v1/twilio`;
+draw();
 connect();
 setInterval(tick, 1000);
 setInterval(fetchStats, 2000);
