@@ -26,6 +26,8 @@ async def route(
     record: CallEvent | Sentiment | Insight | CallMetric, call: State[RoutingState]
 ) -> list[RoutingDecision]:
     """Apply the rules to a call with one more record in it."""
+    if isinstance(record, Sentiment) and record.source != "text":
+        return []  # no rule asks for the tone of voice
     call.value, decisions = evaluate(rules, call.value or RoutingState(), record)
     return decisions
 

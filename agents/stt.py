@@ -39,8 +39,8 @@ async def transcribe(segment: SpeechSegment | EndOfCall) -> Transcript | EndOfCa
         call_id=segment.call_id,
         track=segment.track,
         number=segment.number,
-        start_ms=segment.start_ms,
-        end_ms=segment.end_ms,
+        start_ms=segment.voice_start_ms,
+        end_ms=segment.voice_end_ms,
         at_ms=segment.at_ms,
         text=heard.text,
         words=[

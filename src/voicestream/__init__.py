@@ -1,4 +1,7 @@
-"""Kafka Streams for live voice: ``Stage`` and ``topics`` are what an agent needs."""
+"""Kafka Streams for live voice: ``Stage`` and ``topics`` are what an agent needs.
+
+The names are loaded when they are first used: the audio and the models work without Kafka, and start without it.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -12,21 +15,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Batch", "BatchError", "ErrorPolicy", "Keyed", "Stage", "State", "Store", "topics"]
 
-# Imported when first used: the command line, the gateway and the clients do without Faust.
 _HOME = {
-    "Batch": "streams.policies",
-    "BatchError": "streams.policies",
-    "ErrorPolicy": "streams.policies",
-    "Keyed": "streams.message",
-    "Stage": "stage",
-    "State": "streams.state",
-    "Store": "streams.state",
+    "Batch": "voicestream.streams.policies",
+    "BatchError": "voicestream.streams.policies",
+    "ErrorPolicy": "voicestream.streams.policies",
+    "Keyed": "voicestream.streams.message",
+    "Stage": "voicestream.stage",
+    "State": "voicestream.streams.state",
+    "Store": "voicestream.streams.state",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name == "topics":
         return import_module("voicestream.topics")
-    if name not in _HOME:
-        raise AttributeError(f"module 'voicestream' has no attribute {name!r}")
-    return getattr(import_module(f"voicestream.{_HOME[name]}"), name)
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -116,6 +117,24 @@ def test_a_gap_is_silence_and_the_clock_of_the_call_goes_on(expected):
         driver.topic(topics.audio).send(*audio, end())
         segments = distinct(driver.topic(topics.segments).read_all())
     assert [s.start_ms for s in segments] == pytest.approx([s.start_ms + 5_000 for s in expected], abs=64)
+
+
+def test_a_gap_stays_where_it_was_whatever_comes_in_one_batch():
+    before, after = chunks(speech(12)), chunks(speech(12), first_ms=32_000)
+    after = [msgspec.structs.replace(c, sequence=c.sequence + len(before)) for c in after]
+    after[0] = msgspec.structs.replace(after[0], gap_ms=20_000)
+    found = []
+    for send_at_once in (True, False):
+        with TopologyTestDriver(chunking.stage) as driver:
+            topic = driver.topic(topics.audio)
+            if send_at_once:
+                topic.send(*before, *after, end())
+            else:
+                for record in (*before, *after, end()):
+                    topic.send(record)
+            found.append(distinct(driver.topic(topics.segments).read_all()))
+    assert found[0] == found[1]
+    assert min(s.start_ms for s in found[0] if s.start_ms > 13_000) == pytest.approx(32_000, abs=600)
 
 
 def test_a_chunk_that_came_twice_counts_once(expected):

@@ -61,11 +61,16 @@ class Endpointing:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Segment:
-    """A stretch of speech of one track. Times are milliseconds from the start of the track, at `sample_rate` Hz."""
+    """A stretch of speech of one track. Times are milliseconds from the start of the track.
+
+    `start_ms` to `end_ms` is the audio, with its padding; `voice_start_ms` to `voice_end_ms` the speech in it.
+    """
 
     number: int
     start_ms: int
     end_ms: int
+    voice_start_ms: int
+    voice_end_ms: int
     speech_ms: int
     sample_rate: int
     pcm: Pcm
@@ -210,6 +215,8 @@ class Segmenter:
             number=state.number,
             start_ms=state.start * WINDOW_MS,
             end_ms=end * WINDOW_MS + len(tail) * 1000 // self.sample_rate,
+            voice_start_ms=state.began * WINDOW_MS,
+            voice_end_ms=min(state.spoke, end) * WINDOW_MS,
             speech_ms=self._speech_ms(end),
             sample_rate=self.sample_rate,
             pcm=np.concatenate([*windows, tail]),

@@ -91,7 +91,11 @@ class CallChunker:
                     out += self._feed(feeding)
                     feeding = []
                     out += self._end(event.message.partition, event.record)
-                elif (fed := self._accept(event.record, event.message)) is not None:
+                    continue
+                if event.record.gap_ms:
+                    out += self._feed(feeding)  # the gap comes behind what was said before it
+                    feeding = []
+                if (fed := self._accept(event.record, event.message)) is not None:
                     feeding.append(fed)
             except (ValueError, msgspec.ValidationError) as error:
                 failures[position] = error
@@ -209,6 +213,8 @@ class CallChunker:
             number=segment.number,
             start_ms=segment.start_ms,
             end_ms=segment.end_ms,
+            voice_start_ms=segment.voice_start_ms,
+            voice_end_ms=segment.voice_end_ms,
             speech_ms=segment.speech_ms,
             at_ms=heard[-1] if heard else now_ms(),
             closed_by=segment.closed_by,

@@ -26,6 +26,8 @@ class SpeechSegment(CallRecord, frozen=True, kw_only=True):
     number: int
     start_ms: int
     end_ms: int
+    voice_start_ms: int
+    voice_end_ms: int
     speech_ms: int
     at_ms: int
     closed_by: str
