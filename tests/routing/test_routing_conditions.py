@@ -22,6 +22,12 @@ CASES: list[Case] = [
     ("{emotion: {is: anger, at_least: 0.6}}", [mood(0, 5, emotions={"anger": 0.5, "joy": 0.5})], None),
     ("{emotion: {is: [joy, anger]}}", [mood(0, 5, emotions={"anger": 0.1, "joy": 0.9})], "joy of the customer is 0.90"),
     ("{emotion: {is: anger}}", [mood(0, 5, emotion="anger")], "anger of the customer is 1.00"),
+    ("{emotion: {is: anger, times: 2}}", [mood(0, 5, emotion="anger"), mood(1, 6, emotion="joy")], None),
+    (
+        "{emotion: {is: anger, times: 2}}",
+        [mood(0, 5, emotion="anger"), mood(1, 6, emotion="joy"), mood(2, 7, emotion="anger")],
+        "in 2 utterances",
+    ),
     (
         "{negative_in_a_row: {at_least: 2, below: -0.3}}",
         [mood(0, 5, -0.4), mood(0, 6, 0.9, "agent"), mood(1, 9, -0.5)],

@@ -104,9 +104,11 @@ def test_the_state_of_a_long_call_stays_small_and_remembers_its_start() -> None:
     assert state.signals["question/open"][0].at_ms == insight("question", 0, "open").at_ms
 
 
-def test_three_negative_utterances_alert_a_supervisor() -> None:
-    assert names(started(), mood(0, 5, -0.7), mood(1, 9, -0.6)) == []
-    assert names(started(), mood(0, 5, -0.7), mood(1, 9, -0.6), mood(2, 12, -0.8)) == ["angry-customer"]
+def test_three_negative_utterances_and_anger_alert_a_supervisor() -> None:
+    moods = [mood(0, 5, -0.7), mood(1, 9, -0.6)]
+    assert names(started(), *moods) == []
+    assert names(started(), *moods, mood(2, 12, -0.8, emotions={"anger": 0.5})) == ["angry-customer"]
+    assert names(started(), *moods, mood(2, 12, -0.8, emotions={"sadness": 0.9})) == []
 
 
 def test_one_furious_utterance_alerts_a_supervisor() -> None:
@@ -114,8 +116,10 @@ def test_one_furious_utterance_alerts_a_supervisor() -> None:
 
 
 def test_anger_and_churn_escalate() -> None:
-    calls = [started(), mood(0, 5, -0.7, emotions={"anger": 0.6}), insight("churn_risk", 8, "leaving")]
-    assert names(*calls) == ["angry-and-leaving", "retention-offer"]
+    angry = {"anger": 0.6}
+    once = [started(), mood(0, 5, -0.5, emotions=angry), insight("churn_risk", 8, "leaving")]
+    assert names(*once) == ["retention-offer"]
+    assert names(*once, mood(1, 9, -0.5, emotions=angry)) == ["retention-offer", "angry-and-leaving"]
 
 
 def test_a_price_objection_calls_the_coach_in_a_sales_queue_only() -> None:
@@ -128,6 +132,7 @@ def test_buying_signals_make_a_hot_lead() -> None:
     assert names(insight("buying_signal", 5, "interest")) == []
     assert names(insight("buying_signal", 5, "interest"), insight("buying_signal", 60, "interest")) == ["hot-lead"]
     assert names(insight("buying_signal", 5, "order", confidence=0.95)) == ["hot-lead"]
+    assert names(insight("buying_signal", 5, "interest"), insight("next_step", 9, "callback")) == ["hot-lead"]
 
 
 def test_a_missing_disclosure_is_an_alert_after_a_minute() -> None:

@@ -128,22 +128,30 @@ class Trend(Range):
 
 
 class EmotionIs(Condition):
-    """Emotion of the latest utterance, with at least this probability."""
+    """An emotion of the latest utterance, with at least this probability; and of so many of those before."""
 
     track: Track = "customer"
     is_: Emotions = Field(alias="is")
     at_least: float = Field(0.5, ge=0, le=1)
+    times: int = Field(1, ge=1, le=KEPT)
 
     def check(self, state: RoutingState, record: RoutingRecord) -> Verdict:
         moods = state.moods.get(self.track, ())
         if not moods:
             return Verdict(False, f"emotion of the {self.track} is unknown")
-        latest = moods[-1]
-        # Without probabilities the emotion that is named is taken for sure.
-        known = latest.emotions or ({latest.emotion: 1.0} if latest.emotion else {})
-        name, probability = max(((one, known.get(one, 0.0)) for one in self.is_), key=lambda pair: pair[1])
+        name, probability = self._strongest(moods[-1])
         words = f"{name} of the {self.track} is {probability:.2f} (limit: {self.at_least:g})"
-        return Verdict(probability >= self.at_least, words, (latest.utterance_id,))
+        felt = [mood for mood in moods if self._strongest(mood)[1] >= self.at_least]
+        if self.times > 1:
+            words += f", in {len(felt)} utterances"
+        holds = probability >= self.at_least and len(felt) >= self.times
+        return Verdict(holds, words, tuple(mood.utterance_id for mood in felt[-self.times :]))
+
+    def _strongest(self, mood: Mood) -> tuple[str, float]:
+        """Of the emotions asked for, the most probable one in ``mood``."""
+        # Without probabilities the emotion that is named is taken for sure.
+        known = mood.emotions or ({mood.emotion: 1.0} if mood.emotion else {})
+        return max(((one, known.get(one, 0.0)) for one in self.is_), key=lambda pair: pair[1])
 
 
 class NegativeInARow(Condition):
