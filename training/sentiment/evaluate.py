@@ -1,8 +1,10 @@
 """Print how good and how fast the model is.
 
-    python training/sentiment/evaluate.py --goemotions DIR [--fp32 build/sentiment/mood-fp32.onnx]
+    python training/sentiment/evaluate.py --goemotions DIR --fp32 build/sentiment/mood-fp32.onnx
 
-Beside it: VADER (`vaderSentiment`), whose compound score is taken as neutral within 0.05, as its authors do.
+Three tests: the held-out service lines, the turns of the scripted calls in `examples/calls` that say their mood (by
+another author), and GoEmotions. Beside it: VADER (`vaderSentiment`), whose compound score is taken as neutral within
+0.05, as its authors do.
 """
 
 import argparse
@@ -10,11 +12,13 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import numpy as np
-from data import LINES, Example, read_goemotions, read_lines
+import yaml
+from data import LINES, Example, example, read_goemotions, read_lines
 from labels import EMOTIONS, POLARITIES
 from numpy.typing import NDArray
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
@@ -24,6 +28,7 @@ from voicestream.sentiment.onnx_encoder import WEIGHTS, OnnxEncoder
 UTTERANCE = (
     "This is the third time I'm calling about the same bill and nobody has been able to tell me why it's still wrong"
 )
+CALLS = Path(__file__).parents[2] / "examples" / "calls"
 Answers = list[tuple[int, int | None]]
 
 
@@ -50,6 +55,17 @@ def by_vader(texts: Sequence[str]) -> Answers:
     return [(2 if score >= 0.05 else 0 if score <= -0.05 else 1, None) for score in compound]
 
 
+def read_calls(folder: Path) -> list[Example]:
+    """The turns of scripted calls that state a polarity; few of them state an emotion too."""
+    examples = []
+    for path in sorted(folder.glob("*.yaml")):
+        for turn in yaml.safe_load(path.read_text(encoding="utf-8"))["turns"]:
+            if "polarity" in turn:
+                labelled = example(turn["polarity"], turn.get("emotion", "neutral"), turn["text"], path.stem[:10])
+                examples.append(labelled if "emotion" in turn else replace(labelled, emotion=(0.0,) * len(EMOTIONS)))
+    return examples
+
+
 def fp32_model(graph: Path) -> OnnxEncoder:
     """The same model with the fp32 graph in place of the int8 one."""
     folder = Path(tempfile.mkdtemp())
@@ -62,9 +78,9 @@ def fp32_model(graph: Path) -> OnnxEncoder:
 
 def report(name: str, examples: Sequence[Example], system: str, answer: Callable[[Sequence[str]], Answers]) -> None:
     """Print one row a task; sentences with several right labels are left out of that task."""
-    answers = answer([example.text for example in examples])
+    answers = answer([line.text for line in examples])
     for task, classes in (("polarity", POLARITIES), ("emotion", EMOTIONS)):
-        truth = [e.polarity_class if task == "polarity" else e.emotion_class for e in examples]
+        truth = [line.polarity_class if task == "polarity" else line.emotion_class for line in examples]
         said = [polarity if task == "polarity" else emotion for polarity, emotion in answers]
         pairs = [(right, got) for right, got in zip(truth, said, strict=True) if right is not None and got is not None]
         if pairs:
@@ -74,15 +90,17 @@ def report(name: str, examples: Sequence[Example], system: str, answer: Callable
 
 def mistakes(examples: Sequence[Example], answer: Callable[[Sequence[str]], Answers]) -> None:
     """Print the confusion matrices and every line whose polarity came out wrong."""
-    answers = answer([example.text for example in examples])
-    for task, classes in ((0, POLARITIES), (1, EMOTIONS)):
-        truth = [(e.polarity_class, e.emotion_class)[task] for e in examples]
+    answers = answer([line.text for line in examples])
+    polarity = [(line.polarity_class, said) for line, (said, _) in zip(examples, answers, strict=True)]
+    emotion = [(line.emotion_class, said) for line, (_, said) in zip(examples, answers, strict=True)]
+    for pairs, classes in ((polarity, POLARITIES), (emotion, EMOTIONS)):
         print(f"\ntruth \\ answer: {' '.join(classes)}")
-        print(scores(truth, [a[task] for a in answers], len(classes))[2])  # type: ignore[arg-type, misc]
-    for example, (polarity, emotion) in zip(examples, answers, strict=True):
-        if polarity != example.polarity_class:
-            right = POLARITIES[example.polarity.index(1.0)]
-            print(f"{right:9}{POLARITIES[polarity]:9}{EMOTIONS[emotion or 0]:9}{example.scenario:11}{example.text}")
+        known = [(right, said) for right, said in pairs if right is not None and said is not None]
+        print(scores([right for right, _ in known], [said for _, said in known], len(classes))[2])
+    for line, (said, felt) in zip(examples, answers, strict=True):
+        if said != line.polarity_class:
+            right = POLARITIES[line.polarity.index(1.0)]
+            print(f"{right:9}{POLARITIES[said]:9}{EMOTIONS[felt or 0]:9}{line.scenario:11}{line.text}")
 
 
 def speed(system: str, model: OnnxEncoder) -> None:
@@ -101,12 +119,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--goemotions", type=Path, help="folder with goe_test.tsv; without it only the service lines")
     parser.add_argument("--fp32", type=Path, help="the fp32 graph that train.py left in its work folder")
-    parser.add_argument("--mistakes", action="store_true", help="also print what comes out wrong of the held-out lines")
+    parser.add_argument("--mistakes", action="store_true", help="also print what comes out wrong of lines and calls")
     arguments = parser.parse_args()
 
     models = {"int8": OnnxEncoder()} | ({"fp32": fp32_model(arguments.fp32)} if arguments.fp32 else {})
     held_out = read_lines(sorted((LINES / "heldout").glob("*.tsv")))
-    sets = {"service lines, held-out scenarios": held_out}
+    sets = {"service lines, held-out scenarios": held_out, "scripted calls": read_calls(CALLS)}
     if arguments.goemotions:
         sets["GoEmotions test"] = read_goemotions(arguments.goemotions, "test")
     print("| test | task | sentences | system | accuracy | macro-F1 |\n|---|---|---|---|---|---|")
@@ -118,7 +136,8 @@ def main() -> None:
     for system, model in models.items():
         speed(system, model)
     if arguments.mistakes:
-        mistakes(held_out, by_model(models["int8"]))
+        for examples in list(sets.values())[:2]:
+            mistakes(examples, by_model(models["int8"]))
 
 
 if __name__ == "__main__":
