@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from voicestream.cli.progress import pull_with_progress
-from voicestream.cli.signals import stop_on_sigterm
+from voicestream.cli.signals import stop_on_signals
 from voicestream.embedded.demo import calls_at_once, run_demo
-from voicestream.embedded.scripts import recorded_calls, scripted_calls
+from voicestream.embedded.scripts import catalogue, recorded_calls, scripted_calls
 from voicestream.embedded.stack import run_folder
 from voicestream.settings import settings
 from voicestream.weights import list_models
@@ -31,7 +31,7 @@ def demo(
 
     A stereo file is one call with the agent left and the customer right; a mono file is a call of one track.
     """
-    stop_on_sigterm()
+    stop_on_signals()
     files = [*(audio or []), *(more or [])]
     if more and not audio:
         raise typer.BadParameter("to play files of your own, write --audio before them")
@@ -46,4 +46,7 @@ def demo(
     model = settings().stt_model
     if model in {weights.name for weights in list_models()}:
         pull_with_progress(model)
-    run_demo(settings(), run_folder(), planned, report, keep)
+    config = settings()
+    if not files and config.catalogue is None:
+        config = config.model_copy(update={"catalogue": catalogue()})
+    run_demo(config, run_folder(), planned, report, keep)

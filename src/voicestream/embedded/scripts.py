@@ -52,8 +52,7 @@ def scripted_calls(number: int) -> list[DemoCall]:
 
     Raises ``EmbeddedError`` when the scripts are not installed.
     """
-    folder = _folder()
-    paths = sorted(folder.glob("*.yaml"))
+    paths = sorted((_examples() / "calls").glob("*.yaml"))
     return [_scripted(paths[index % len(paths)], index) for index in range(number)]
 
 
@@ -69,13 +68,18 @@ def recorded_calls(files: Sequence[Path]) -> list[DemoCall]:
     ]
 
 
-def _folder() -> Path:
-    """``examples/calls`` inside the installed package, or at the root of a checkout."""
+def catalogue() -> Path:
+    """The products and competitors that the scripted calls speak of."""
+    return _examples() / "catalogue.yaml"
+
+
+def _examples() -> Path:
+    """``examples`` inside the installed package, or at the root of a checkout."""
     package = Path(voicestream.__file__).parent
     for root in (package, package.parents[1]):
-        folder = root / "examples" / "calls"
-        if any(folder.glob("audio/*.wav")):
-            return folder
+        examples = root / "examples"
+        if any(examples.glob("calls/audio/*.wav")):
+            return examples
     raise EmbeddedError(
         f"the scripted calls are not installed (no examples/calls with audio in {package}): give files of your own "
         "with --audio, or run the demo in a clone of the repository"

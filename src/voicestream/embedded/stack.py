@@ -24,6 +24,7 @@ CLICKHOUSE_TIMEOUT_S = 60.0
 GATEWAY_TIMEOUT_S = 60.0
 WORKERS_TIMEOUT_S = 120.0  # models are loaded
 STOP_TIMEOUT_S = 15.0
+GATEWAY_STOP_S = 3.0  # behind the time that calls have to end
 
 
 class Stack:
@@ -78,7 +79,7 @@ class Stack:
         drain_s = self.settings.gateway_drain_s if drain_s is None else drain_s
         while self._children:
             child = self._children[-1]
-            child.stop(STOP_TIMEOUT_S + drain_s if child is self._gateway else STOP_TIMEOUT_S)
+            child.stop(GATEWAY_STOP_S + drain_s if child is self._gateway else STOP_TIMEOUT_S)
             self._children.pop()
 
     def __enter__(self) -> Self:
@@ -170,6 +171,8 @@ class Stack:
             "OMP_WAIT_POLICY": "passive",  # threads that spin while they wait starve the other parts
             "PYTHONUNBUFFERED": "1",
         }
+        if self.settings.catalogue is not None:
+            settings["VOICESTREAM_CATALOGUE"] = str(self.settings.catalogue.resolve())
         command = [sys.executable, "-m", module, *arguments]
         child = Child(f"The {name} process", command, self.folder / f"{name}.log", env={**settings, **env})
         child.start()
