@@ -67,3 +67,7 @@ class ClickHouseDataError(ClickHouseError):
 
 class CallError(VoicestreamError):
     """A call that could not be played to its end."""
+
+
+class SchemaError(VoicestreamError):
+    """An Avro schema that is none, or that breaks with what was released."""

@@ -58,7 +58,6 @@ class Settings(BaseSettings):
         None, description="A worker creates this file once its partitions are assigned and its state is recovered."
     )
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
-    log_json: bool = Field(False, description="Write logs as JSON lines.")
 
 
 @lru_cache

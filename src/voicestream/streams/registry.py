@@ -26,7 +26,7 @@ class ConfluentRegistry:
     def id_of(self, topic: str, schema: Schema) -> int:
         from confluent_kafka.schema_registry import Schema as RegistrySchema
 
-        subject = f"{topic}-{schema.source.get('namespace', '')}.{schema.name}"
+        subject = f"{topic}-{schema.full_name}"
         try:
             return int(self._client.register_schema(subject, RegistrySchema(json.dumps(schema.source), "AVRO")))
         except Exception as error:

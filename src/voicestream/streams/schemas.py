@@ -21,6 +21,12 @@ class Schema:
     parsed: Any
     fingerprint: bytes
 
+    @property
+    def full_name(self) -> str:
+        """The name with its namespace."""
+        namespace = self.source.get("namespace")
+        return f"{namespace}.{self.name}" if namespace else self.name
+
     @classmethod
     def load(cls, path: Path) -> "Schema":
         """Read an ``.avsc`` file; raises ``StreamsError`` naming the file when it is no Avro schema."""
