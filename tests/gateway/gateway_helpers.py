@@ -59,7 +59,7 @@ class Running:
 @asynccontextmanager
 async def serving(settings: Settings) -> AsyncIterator[Running]:
     server = GatewayServer(settings)
-    task = asyncio.create_task(server.serve_forever())
+    task = asyncio.create_task(server.serve())
     try:
         while not server.started:
             await asyncio.sleep(0.01)

@@ -16,9 +16,9 @@ from voicestream.settings import Settings
 PROGRAM = """
 from voicestream.gateway import GatewayServer
 from voicestream.settings import Settings
-import asyncio
-server = GatewayServer(Settings(_env_file=None), on_ready=lambda: print(server.port, flush=True))
-asyncio.run(server.serve_forever())
+server = GatewayServer(Settings(_env_file=None))
+print(server.port, flush=True)
+server.run()
 """
 
 
@@ -77,7 +77,8 @@ async def test_sigterm_drains_flushes_and_exits_with_0(settings: Settings) -> No
         assert process.stdout is not None
         port = int(await asyncio.wait_for(process.stdout.readline(), 30))
         call_id = new_call_id()
-        async with connect(f"ws://127.0.0.1:{port}/v1/calls/{call_id}", proxy=None) as socket:
+        address = f"ws://127.0.0.1:{port}/v1"
+        async with connect(f"{address}/feed", proxy=None), connect(f"{address}/calls/{call_id}", proxy=None) as socket:
             await say_hello(socket, tracks=["mono"])
             for number in range(4):
                 await socket.send(frame(number))

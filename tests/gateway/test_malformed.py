@@ -18,6 +18,7 @@ BEFORE_HELLO = {
     "half a JSON": ('{"type": "hello", "tra', "bad_json", 1007),
     "nothing": ("", "bad_json", 1007),
     "a list": ("[1, 2]", "bad_message", 4400),
+    "nested without end": ('{"type": "end", "x": ' + "[" * 60_000, "bad_json", 1007),
     "unknown type": ('{"type": "hallo"}', "bad_message", 4400),
     "a field missing": ('{"type": "hello", "codec": "mulaw"}', "bad_message", 4400),
     "audio first": (frame(0), "hello_expected", 4400),

@@ -22,6 +22,7 @@ Delivered = Callable[[KafkaError | None], None]
 POLL_S = 0.003
 PROBE_S = 2.0
 ROOM_TIMEOUT_S = 5.0
+MESSAGE_BYTES = 256  # what a message costs beside its value, about
 NEEDED = frozenset({topics.audio.name, topics.calls.name})
 
 
@@ -53,6 +54,7 @@ class RecordProducer:
             "partitioner": "murmur2_random",  # as Java, aiokafka and Faust do, so one call is one partition for all
             "linger.ms": 5,
             "compression.type": "none",
+            "queue.buffering.max.messages": 2_000_000,
             "message.timeout.ms": 0,  # no limit: what waits is bounded here
             "reconnect.backoff.max.ms": 1000,
         }
@@ -71,7 +73,7 @@ class RecordProducer:
     def send(self, topic: Topic[Any], record: Record, delivered: Delivered | None = None) -> None:
         """Queue ``record``; ``delivered`` is called when the broker has it (None) or has refused it for good."""
         value = self._codec.encode(topic, record)
-        size = len(value)
+        size = len(value) + MESSAGE_BYTES
 
         def report(error: KafkaError | None, _: Message) -> None:
             self.queued_bytes -= size

@@ -5,7 +5,7 @@
 
 import re
 import struct
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -34,6 +34,8 @@ CLOSE_CODES = {
     "draining": 1012,
     "internal": 1011,
 }
+
+M = TypeVar("M")
 
 _CALL_ID = re.compile(r"[A-Za-z0-9._:@+-]{1,128}")
 _HEADER = struct.Struct(">BBHI")
@@ -100,12 +102,19 @@ _MESSAGES: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(ClientMess
 
 def parse_message(text: str) -> ClientMessage:
     """The message in ``text``; raises ``Refusal`` (``bad_json``, ``bad_message``)."""
+    return decode_json(_MESSAGES, text)
+
+
+def decode_json(decoder: msgspec.json.Decoder[M], text: str) -> M:
+    """What ``decoder`` makes of ``text``; raises ``Refusal`` (``bad_json``, ``bad_message``)."""
     try:
-        return _MESSAGES.decode(text)
+        return decoder.decode(text)
     except msgspec.ValidationError as error:
         raise Refusal("bad_message", f"not a message of this protocol: {error}") from None
     except msgspec.DecodeError as error:
         raise Refusal("bad_json", f"a text message must be JSON: {error}") from None
+    except RecursionError:
+        raise Refusal("bad_json", "the JSON is nested too deep") from None
 
 
 def parse_frame(data: bytes) -> Frame:

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Callable
 from types import FrameType
 
 import uvicorn
@@ -23,16 +22,15 @@ class GatewayServer(uvicorn.Server):
     """uvicorn that drains: the first signal lets calls end, the second one stops at once.
 
     ``port`` is known, and connections queue, as soon as the object exists; raises ``GatewayError`` where the address is
-    taken. ``on_ready`` is called when requests are answered.
+    taken.
     """
 
-    def __init__(self, settings: Settings, on_ready: Callable[[], None] | None = None) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._socket = _bind(settings.gateway_host, settings.gateway_port)
         self.port: int = self._socket.getsockname()[1]
         self.url = f"http://{_for_people(settings.gateway_host)}:{self.port}"
         app = create_app(settings)
         self._gateway: Gateway = app.state.gateway
-        self._on_ready = on_ready
         self._draining: asyncio.Task[None] | None = None
         super().__init__(
             uvicorn.Config(
@@ -48,17 +46,15 @@ class GatewayServer(uvicorn.Server):
             )
         )
 
-    async def serve_forever(self) -> None:
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until a signal comes, or ``drain_and_stop`` is called."""
         logging.getLogger("uvicorn.error").addFilter(_without_traceback)
-        await self.serve(sockets=[self._socket])
+        await super().serve(sockets or [self._socket])
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         log.info("the gateway listens on %s", self.url)
-        if self._on_ready is not None:
-            self._on_ready()
 
     def drain_and_stop(self) -> None:
         """Let the calls in progress end, as the settings allow, then stop; from the event loop."""
@@ -77,11 +73,9 @@ class GatewayServer(uvicorn.Server):
         self.should_exit = True
 
 
-def run(settings: Settings, on_ready: Callable[[], None] | None = None) -> None:
+def run(settings: Settings) -> None:
     """Run a gateway in this process until SIGTERM or SIGINT; raises ``GatewayError`` where it cannot start."""
-    server = GatewayServer(settings, on_ready)
-    with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
-        runner.run(server.serve_forever())
+    GatewayServer(settings).run()
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -11,7 +11,7 @@ from starlette.websockets import WebSocket
 from voicestream.gateway.auth import ApiKeys
 from voicestream.gateway.connection import Connection
 from voicestream.gateway.producer import RecordProducer
-from voicestream.gateway.protocol import Refusal, check_call_id
+from voicestream.gateway.protocol import Refusal, check_call_id, decode_json
 from voicestream.gateway.session import Call, Session
 from voicestream.gateway.sessions import Sessions
 from voicestream.gateway.stats import GatewayStats
@@ -88,12 +88,7 @@ _MESSAGES: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message, strict=
 
 def parse_message(text: str) -> Message:
     """The message in ``text``; raises ``Refusal`` (``bad_json``, ``bad_message``)."""
-    try:
-        return _MESSAGES.decode(text)
-    except msgspec.ValidationError as error:
-        raise Refusal("bad_message", f"not a message of Twilio Media Streams: {error}") from None
-    except msgspec.DecodeError as error:
-        raise Refusal("bad_json", f"a message must be JSON: {error}") from None
+    return decode_json(_MESSAGES, text)
 
 
 class TwilioStream:
