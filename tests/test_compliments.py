@@ -1,0 +1,17 @@
+"""The example of the README, tested without a broker."""
+
+from examples.agents.compliments import stage
+from voicestream import topics
+from voicestream.testing import TopologyTestDriver, transcript
+
+
+def test_thanks_is_a_compliment():
+    with TopologyTestDriver(stage) as driver:
+        driver.topic(topics.transcripts).send(transcript(text="thank you so much", track="customer"))
+        assert driver.topic(topics.insights).read().kind == "compliment"
+
+
+def test_an_agent_who_thanks_is_polite_no_more():
+    with TopologyTestDriver(stage) as driver:
+        driver.topic(topics.transcripts).send(transcript(text="thank you for calling", track="agent"))
+        assert driver.topic(topics.insights).read_all() == []
