@@ -80,6 +80,32 @@ async def test_a_broker_that_stalls_slows_callers_then_puts_them_off_and_nothing
             assert {chunk.gap_ms for chunk in chunks} == {0}
 
 
+async def test_a_call_whose_audio_is_lost_for_good_ends_and_says_so(settings: Settings, tmp_path: Path) -> None:
+    with Broker(tmp_path / "log") as broker:
+        await create_all(broker)
+        async with serving(settings.model_copy(update={"broker": broker.url})) as gateway:
+            call_id = new_call_id()
+            async with gateway.raw(call_id) as socket:
+                await say_hello(socket, tracks=["mono"])
+                await socket.send(frame(0, audio=bytes(800)))
+                await receive(socket)
+                os.kill(broker.child.pid, signal.SIGSTOP)
+                try:
+                    await socket.send(frame(1, audio=bytes(800)))
+                    await asyncio.sleep(0.1)
+                    gateway.gateway.producer._producer.purge(in_queue=True, in_flight=True)
+                    error = await receive(socket)
+                finally:
+                    os.kill(broker.child.pid, signal.SIGCONT)
+                assert error["code"] == "internal"
+                assert "the broker refused audio" in error["message"]
+                await socket.wait_closed()
+                assert socket.close_code == 1011
+            async with gateway.raw(call_id) as socket:
+                assert (await say_hello(socket, tracks=["mono"], resume=0))["code"] == "call_ended"
+            assert (await gateway.get("/v1/stats")).json()["lost_chunks"] == 1
+
+
 def test_a_broker_setting_that_is_no_address_is_named(settings: Settings) -> None:
     assert bootstrap_servers("kafka://a:1,b:2") == ("a:1,b:2", False)
     assert bootstrap_servers("embedded://a:1") == ("a:1", True)

@@ -9,7 +9,7 @@ from gateway_helpers import Running, frame, hello, new_call_id, receive, say_hel
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from voicestream.gateway import GatewayServer
+from voicestream.gateway import GatewayServer, connection
 from voicestream.gateway.protocol import MAX_FRAME_BYTES
 from voicestream.settings import Settings
 
@@ -123,6 +123,13 @@ async def test_what_twilio_would_not_send_is_refused(gateway: Running, case: str
             await socket.send(message)
         await assert_refused(socket, code, close_code)
     await assert_alive(gateway)
+
+
+async def test_who_says_nothing_is_not_waited_for(gateway: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "FIRST_MESSAGE_S", 0.1)
+    for silent in (gateway.raw(new_call_id()), gateway.twilio()):
+        async with silent as socket:
+            await assert_refused(socket, "hello_expected", 4400)
 
 
 async def test_half_a_sample_is_refused(gateway: Running) -> None:

@@ -79,14 +79,16 @@ class ResultConsumer:
 
     def _run(self) -> None:
         next_look = 0.0
-        try:
-            while not self._stop.is_set():
+        while not self._stop.is_set():
+            try:
                 if time.monotonic() >= next_look:
                     complete = self._look()
                     next_look = time.monotonic() + (LOOK_AGAIN_S if complete else LOOK_S)
                 self._read()
-        finally:
-            self._consumer.close()
+            except Exception:  # the feed goes on, whatever one message or answer was
+                log.exception("reading the result topics failed")
+                self._stop.wait(LOOK_S)
+        self._consumer.close()
 
     def _look(self) -> bool:
         """Take up partitions that are new; whether all topics are there."""

@@ -117,7 +117,10 @@ class RecordProducer:
     async def _poll_forever(self) -> None:
         while True:
             await self._busy.wait()
-            self._producer.poll(0)
+            try:
+                self._producer.poll(0)
+            except Exception:  # of one delivery report: the others must go on
+                log.exception("a delivery report failed")
             if not len(self._producer):
                 self._busy.clear()
             else:

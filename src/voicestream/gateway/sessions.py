@@ -115,7 +115,10 @@ class Sessions:
     async def _sweep_forever(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_S)
-            self._sweep()
+            try:
+                self._sweep()
+            except Exception:  # one call must not stop the care for all others
+                log.exception("looking after the calls failed")
 
     def _sweep(self) -> None:
         now = time.monotonic()

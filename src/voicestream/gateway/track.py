@@ -117,7 +117,7 @@ class TrackStream:
             start_ms=start_ms,
             duration_ms=end_ms - start_ms,
             gap_ms=start_ms - (start - self._gap_samples) * 1000 // rate,
-            at_ms=time.time_ns() // 1_000_000,
+            at_ms=time.time_ns() // 1_000_000 - round((time.monotonic() - self._last_frame_at) * 1000),
             codec=self.codec,
             sample_rate=rate,
             audio=bytes(self._buffer),
