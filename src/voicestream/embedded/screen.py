@@ -118,14 +118,14 @@ class Screen:
     def answer(self, question: str, query: str, table: Table) -> None:
         """A question, its query, and the answer of ClickHouse."""
         self.console.print(f"\n[bold]{escape(question)}[/bold]\n[dim]{escape(query)}[/dim]", soft_wrap=True)
-        self.console.print(table)
+        self.console.print(table if table.row_count else "(no rows)")
 
 
 def _facts(rows: Rows, call: DemoCall, found: Signals, wer: float | None) -> list[tuple[str, str]]:
     summary = rows.calls[0]
-    people = [summary["customer"] or "a customer", summary["agent"] or "an agent"]
+    people = " and ".join(filter(None, (summary["customer"], summary["agent"])))
     facts = [
-        ("who", escape(f"{' and '.join(people)}{', ' + summary['queue'] if summary['queue'] else ''}")),
+        ("who", escape(", ".join(filter(None, (people, summary["queue"]))) or "not said")),
         ("length", f"{summary['duration_ms'] / 1000:.0f} s, ended: {summary['reason']}"),
         ("talk", _shares(summary)),
         ("mood", _mood(rows)),
