@@ -1,5 +1,6 @@
 """Extractors that look for phrases of a kind, kept in ``phrases/*.yaml``; ``phrases/README.md`` has the notation."""
 
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 from importlib import resources
@@ -153,11 +154,9 @@ class PhraseExtractor:
 
 
 @lru_cache(maxsize=8)
-def _macros(company: str) -> dict[str, Piece]:
-    """What ``macros.yaml`` defines, and ``<company>``, the name of the company itself."""
-    words = [token.norm for token in firm_words(words_of(company))]
-    never = Piece("(?!)", (Need(frozenset()),))
-    macros = {**BUILT_IN, "<company>": read_phrase(" ".join(words), {}) if words else never}
+def _macros(company: str, competitors: tuple[str, ...]) -> dict[str, Piece]:
+    """What ``macros.yaml`` defines, and the names in the catalogue: ``<company>`` and ``<competitor>``."""
+    macros = {**BUILT_IN, "<company>": _any_name((company,)), "<competitor>": _any_name(competitors)}
     file = _packaged("macros")
     for name, phrase in file.check(dict[str, str], file.data).items():
         try:
@@ -165,6 +164,13 @@ def _macros(company: str) -> dict[str, Piece]:
         except ValueError as error:
             raise ConfigFileError([file.problem((name,), str(error))]) from None
     return macros
+
+
+def _any_name(names: Iterable[str]) -> Piece:
+    """A piece that matches any of ``names``; none at all where there are none."""
+    rows = [[token.norm for token in firm_words(words_of(name))] for name in names]
+    regex = "|".join("".join(f"{re.escape(word)} " for word in row) for row in rows if row)
+    return Piece(f"(?:{regex or '(?!)'})", (Need(frozenset(row[0] for row in rows if row)),))
 
 
 def _packaged(name: str) -> YamlFile:
@@ -175,8 +181,9 @@ def packaged(kind: str) -> ExtractorFactory:
     """Maker of the extractor of the phrases in ``phrases/<kind>.yaml``."""
 
     def make(settings: Settings) -> PhraseExtractor:
-        company = Catalogue.of(settings).company
-        return PhraseExtractor(kind, _packaged(kind), _macros(company))
+        catalogue = Catalogue.of(settings)
+        rivals = (name for rival in catalogue.competitors for name in (rival.name, *rival.aliases))
+        return PhraseExtractor(kind, _packaged(kind), _macros(catalogue.company, tuple(rivals)))
 
     return make
 
