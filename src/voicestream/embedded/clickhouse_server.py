@@ -47,7 +47,8 @@ else:
 
 log = logging.getLogger(__name__)
 
-_THREADS = 4  # statements at once; the others wait in the executor's queue
+# Statements at once; the others wait in their queue. Inserts have their own, so slow queries don't hold up the data.
+_READERS, _WRITERS = 4, 2
 _SESSIONS = 256  # the oldest is forgotten
 _DATABASE = "default"
 
@@ -112,7 +113,8 @@ class ClickHouseHttp:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._threads = ThreadPoolExecutor(_THREADS, "clickhouse")
+        self._readers = ThreadPoolExecutor(_READERS, "reader")
+        self._writers = ThreadPoolExecutor(_WRITERS, "writer")
         self._sessions: OrderedDict[str, tuple[bytes, ...]] = OrderedDict()
         self.app = Starlette(
             routes=[
@@ -132,7 +134,11 @@ class ClickHouseHttp:
         body = await request.body()
         if request.method == "GET" and "query" not in request.query_params and not body:
             return PlainTextResponse("Ok.\n")
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, request, body)
+        # What comes compressed is data, with the statement before it in the URL or inside.
+        statement = request.query_params.get("query", "").encode() or body[:1000]
+        inserts = "content-encoding" in request.headers or statement.lstrip()[:6].upper() == b"INSERT"
+        threads = self._writers if inserts else self._readers
+        return await asyncio.get_running_loop().run_in_executor(threads, self._answer, request, body)
 
     def _answer(self, request: Request, body: bytes) -> Response:
         """Decode the request, run it, encode the answer; all of it on a thread."""

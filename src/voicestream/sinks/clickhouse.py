@@ -26,7 +26,9 @@ logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
 # ClickHouse's own numbers: what may pass by waiting, and what lies in the data.
 _BUSY = frozenset({3, 159, 202, 209, 210, 241, 242, 243, 252, 319, 425, 745, 999})
 _DATA = frozenset({6, 26, 27, 33, 38, 41, 53, 69, 70, 72, 117, 131, 190, 321, 349, 407, 469})
-_UNKNOWN_TABLE, _UNKNOWN_DATABASE, _UNAUTHENTICATED = 60, 81, (192, 193, 194, 516)
+_UNKNOWN_TABLE = 60
+_NOT_MIGRATED = frozenset({16, _UNKNOWN_TABLE, 81})  # no such column, table, database
+_UNAUTHENTICATED = frozenset({192, 193, 194, 516})
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +132,10 @@ class ClickHouse:
             return ClickHouseDataError(what, error.code)
         if error.code in _BUSY or (error.code is None and not isinstance(error, ProgrammingError | NotSupportedError)):
             return ClickHouseUnavailableError(what, error.code)
-        if error.code in (_UNKNOWN_TABLE, _UNKNOWN_DATABASE):
-            return ClickHouseError(f"{what}. Run `voicestream db upgrade` if its tables were never made.", error.code)
+        if error.code in _NOT_MIGRATED or "Unrecognized column" in str(error):
+            return ClickHouseError(
+                f"{what}. If its tables were never made or are old, run `voicestream db upgrade`", error.code
+            )
         return ClickHouseError(what, error.code)
 
     def _open(self, database: str | None = None) -> Client:
