@@ -90,11 +90,15 @@ class TopologyTestDriver:
         self._new_tasks()
 
     def __enter__(self) -> Self:
-        for stage in self._stages:
-            for starter in stage.starters:
-                self._run(starter())
         for store in self._stores():
             store.drop()
+        try:
+            for stage in self._stages:
+                for starter in stage.starters:
+                    self._run(starter())
+        except BaseException:
+            self._runner.close()
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:

@@ -93,10 +93,6 @@ class StagesConsumer(FaustConsumer):
         await super().on_partitions_assigned(assigned, generation_id)
         self.stages.assign(assigned)
 
-    async def on_stop(self) -> None:
-        await self.stages.pause()
-        await super().on_stop()
-
 
 class Worker:
     """The agents of some stages within one Faust app."""
@@ -145,7 +141,8 @@ class Worker:
                 self._spawn(run_punctuator(task, lock, self._opened, self.send))
 
     async def stop(self) -> None:
-        """End the loops; what was not finished is processed again by whoever gets the partitions."""
+        """Finish what is in work and end the loops; the rest is for whoever gets the partitions."""
+        await self.pause()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -1,0 +1,85 @@
+"""A stage that was killed says again what it had not committed: what comes of a call is the same."""
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_results import START_MS, check, ends, streams
+
+from agents import results, sentiment
+from tests.samples import transcript
+from voicestream import topics
+from voicestream.calls.assembly import GIVE_UP_MS, ROUTING_MS
+from voicestream.records import CallEvent, CallSummary, Sentiment
+from voicestream.testing import TopologyTestDriver
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_a_stage_that_says_its_last_things_again_changes_nothing(data):
+    waiting = streams()
+    for stream in waiting:
+        killed = data.draw(st.integers(1, len(stream)), label="killed after")
+        again = data.draw(st.integers(0, killed), label="committed")
+        stream[killed:killed] = stream[again:killed]
+    with TopologyTestDriver(results.stage, start_ms=START_MS + 30_000) as driver:
+        while any(waiting):
+            topic, record = data.draw(st.sampled_from([s for s in waiting if s])).pop(0)
+            driver.topic(topic).send(record)
+        driver.advance(ROUTING_MS + 1_000)
+        summary = check(driver.topic(topics.results).read_all())
+        assert driver.topic(topics.dlq).read_all() == []
+    assert summary.routing == ["price_objection"]
+
+
+def without_start():
+    return [(topic, record) for stream in streams() for topic, record in stream if not isinstance(record, CallEvent)]
+
+
+def test_results_wait_for_the_start_of_their_call():
+    """A worker that catches up gets the topics in any order, and a result must not lack its queue."""
+    with TopologyTestDriver(results.stage, start_ms=START_MS) as driver:
+        for topic, record in without_start():
+            driver.topic(topic).send(record)
+        driver.advance(ROUTING_MS + 1_000)
+        assert driver.topic(topics.results).read_all() == []
+        [(topic, started)] = streams()[0]
+        driver.topic(topic).send(started)
+        driver.advance(ROUTING_MS + 1_000)
+        out = driver.topic(topics.results).read_all()
+    check(out)
+    assert {(r.queue, r.agent) for r in out} == {("sales", "ann")}
+
+
+@pytest.mark.parametrize("over", [False, True])
+def test_a_call_whose_start_is_lost_goes_on_without(over):
+    with TopologyTestDriver(results.stage, start_ms=START_MS) as driver:
+        for topic, record in without_start():
+            if over or record != ends("voice"):
+                driver.topic(topic).send(record)
+        driver.advance(10_000)
+        out = driver.topic(topics.results).read_all()
+        assert len(out) == 4 + over
+        if not over:
+            driver.advance(GIVE_UP_MS, step_ms=10_000)
+            out += driver.topic(topics.results).read_all()
+    assert isinstance(out[-1], CallSummary)
+    assert {r.queue for r in out} == {None}
+
+
+def test_a_transcript_that_comes_twice_counts_once_in_the_mood_of_the_call():
+    said = [
+        transcript(utterance_id=f"c/agent/{n}", number=n, at_ms=n * 10_000, text=text)
+        for n, text in enumerate(["This is terrible.", "Thank you so much, that is wonderful!", "Good."])
+    ]
+
+    def moods(*records):
+        with TopologyTestDriver(sentiment.stage) as driver:
+            driver.topic(topics.transcripts).send(*records)
+            return [
+                msgspec.structs.replace(mood, inference_ms=0)
+                for mood in driver.topic(topics.sentiment)
+                if isinstance(mood, Sentiment)
+            ]
+
+    assert moods(*said[:2], *said[:2], said[2]) == moods(*said)
