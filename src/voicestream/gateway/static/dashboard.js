@@ -104,11 +104,11 @@ function moods(call) {
 }
 
 function tag(found) {
-  const what = found.label || found.value;
-  const kind = found.kind === "entity" && what ? null : words(found.kind);
-  const node = el("span", { class: "tag", "data-tone": tone(found.kind), title: found.text });
-  if (kind) node.append(el("b", {}, kind));
-  if (what && words(what) !== kind) node.append(kind ? ` ${words(what)}` : words(what));
+  const entity = found.kind === "entity";
+  const kind = words(entity ? found.label || found.kind : found.kind);
+  const what = words(entity ? found.value || found.text : found.label || found.value);
+  const node = el("span", { class: "tag", "data-tone": tone(found.kind), title: found.text }, el("b", {}, kind));
+  if (what && what !== kind) node.append(` ${what}`);
   return node;
 }
 
@@ -168,9 +168,10 @@ function bubble(call, line) {
     tags.length ? el("div", { class: "tags" }, ...tags.map(tag)) : null);
 }
 
-function drawTranscript(call) {
+const atEnd = (box) => box.scrollHeight - box.scrollTop - box.clientHeight < 60;
+
+function drawTranscript(call, follows) {
   const box = $("transcript");
-  const follows = box.scrollHeight - box.scrollTop - box.clientHeight < 60;
   const known = new Map([...box.children].map((node) => [node.dataset.id, node]));
   const nodes = linesOf(call).map((line) => {
     const version = JSON.stringify([line, tagsOf(call, line.utterance_id).map((found) => found.insight_id), call.agent, call.customer]);
@@ -198,13 +199,14 @@ function drawCard(call) {
   }
   const last = linesOf(call).at(-1);
   const alerts = call.routing.size;
+  const urgent = [...call.routing.values()].some((decision) => decision.priority <= 1);
   card.classList.toggle("lost", call.status === "disconnected");
   card.setAttribute("aria-current", String(call.call_id === selected));
   card.time = el("span", { class: "time" }, clock(durationOf(call)));
   card.replaceChildren(
     el("div", { class: "row" }, el("span", { class: "who" }, nameOf(call)), card.time),
     el("div", { class: "about" }, about(call)),
-    el("div", { class: "meters" }, sparkline(call), alerts ? el("span", { class: "alerting" }, `${alerts} alert${alerts > 1 ? "s" : ""}`) : null),
+    el("div", { class: "meters" }, sparkline(call), alerts ? el("span", { class: "alerting", "data-urgent": urgent }, `${alerts} alert${alerts > 1 ? "s" : ""}`) : null),
     ...(call.summary ? [el("div", { class: "last" }, call.summary.text)] : last ? [el("div", { class: "last" }, last.text)] : []));
   return card;
 }
@@ -236,7 +238,7 @@ function drawAlerts() {
   document.body.classList.toggle("no-alerts", alerts.length === 0);
   $("alerts").replaceChildren(...alerts.map((alert) => {
     const call = calls.byId.get(alert.call_id);
-    const button = el("button", { class: "alert", type: "button" },
+    const button = el("button", { class: "alert", type: "button", "data-urgent": alert.priority <= 1 },
       el("div", { class: "row" }, el("b", {}, words(alert.rule)),
         el("span", { class: "time" }, new Date(alert.at_ms).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false }))),
       el("div", {}, alert.reason),
@@ -251,8 +253,9 @@ function draw() {
   drawLists();
   if (dirty.has(selected)) {
     const call = calls.byId.get(selected);
+    const follows = atEnd($("transcript")); // before the head grows at its cost
     drawHead(call);
-    drawTranscript(call);
+    drawTranscript(call, follows);
   }
   drawAlerts();
   dirty.clear();
@@ -313,7 +316,13 @@ async function fetchCalls() {
   if (selected) fetchCall(selected);
 }
 
-const pair = (figure, one, other) => (figure.count ? [`${Math.round(figure[one])} / ${Math.round(figure[other])} `, el("small", {}, "ms")] : ["–"]);
+// Milliseconds, or seconds where those would be many digits.
+function latency(figure, ...names) {
+  if (!figure.count) return ["–"];
+  const long = names.some((name) => figure[name] >= 10_000);
+  const values = names.map((name) => (long ? (figure[name] / 1000).toFixed(1) : Math.round(figure[name])));
+  return [`${values.join(" / ")} `, el("small", {}, long ? "s" : "ms")];
+}
 
 async function fetchStats() {
   try {
@@ -321,9 +330,9 @@ async function fetchStats() {
     clockSkew = stats.now_ms - Date.now();
     $("figure-calls").textContent = stats.active_calls;
     $("figure-utterances").textContent = stats.utterances_per_minute;
-    $("figure-end-to-end").replaceChildren(...pair(stats.end_to_end_ms, "p50", "p95"));
-    $("figure-stt").replaceChildren(...(stats.stt_ms.count ? [`${Math.round(stats.stt_ms.p50)} `, el("small", {}, "ms")] : ["–"]));
-    $("figure-ingest").replaceChildren(...pair(stats.ingest_ms, "p50", "p99"));
+    $("figure-end-to-end").replaceChildren(...latency(stats.end_to_end_ms, "p50", "p95"));
+    $("figure-stt").replaceChildren(...latency(stats.stt_ms, "p50"));
+    $("figure-ingest").replaceChildren(...latency(stats.ingest_ms, "p50", "p99"));
     $("figure-frames").textContent = Math.round(stats.frames_per_second);
     if (connected) say(stats.ready ? "live" : "trouble", stats.ready ? "live" : stats.not_ready);
   } catch (error) {
