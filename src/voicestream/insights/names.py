@@ -58,6 +58,7 @@ class NameFinder:
             if len(form.letters) >= _SHORTEST and not form.plain:
                 for length in range(len(form.letters) - 2, len(form.letters) + 3):
                     self._near.setdefault(length, []).append(form)
+        self._most = max((len(form.letters) for form in self._forms), default=0) + 2
         self._longest = max((len(form.words) for form in self._forms), default=0) + 3  # a number may be four words
 
     def find(self, text: str, words: Sequence[Token]) -> list[NameHit]:
@@ -75,6 +76,8 @@ class NameFinder:
                 if behind < len(words) and not spoken[behind]:
                     continue  # amid a number
                 letters = "".join(spoken[first:behind])
+                if len(letters) > self._most:
+                    break
                 exact = self._exact.get(letters, ())
                 for form in exact:
                     confidence = 0.97 if tuple(spoken[first:behind]) == form.words else 0.9
@@ -82,12 +85,12 @@ class NameFinder:
                         confidence = self._plain(text, words, first)
                     if confidence:
                         hits.append(NameHit(first, behind, form.key, confidence))
-                if not exact:
+                if not exact and len(letters) in self._near:
                     hits += self._misheard([*filter(None, spoken[first:behind])], letters, first, behind)
         return _best(hits)
 
     def _misheard(self, spoken: list[str], letters: str, first: int, behind: int) -> Iterable[NameHit]:
-        for form in self._near.get(len(letters), ()):
+        for form in self._near[len(letters)]:
             distance = OSA.distance(letters, form.letters, score_cutoff=3)
             if distance > 3 or abs(len(form.words) - len(spoken)) > 1:
                 continue

@@ -48,6 +48,30 @@ class Pattern(NamedTuple):
         return True
 
 
+class PatternIndex:
+    """Patterns in their order, found by a word that they cannot do without."""
+
+    def __init__(self, patterns: Sequence[Pattern]) -> None:
+        self._patterns = patterns
+        self._by_word: dict[str, list[int]] = {}
+        self._unbound: list[int] = []
+        for number, pattern in enumerate(patterns):
+            rarest = pattern.needs[0] if pattern.needs else None
+            if rarest is None or rarest.beginnings:
+                self._unbound.append(number)
+            else:
+                for word in rarest.words:
+                    self._by_word.setdefault(word, []).append(number)
+
+    def possible_in(self, sentence: Sentence) -> list[Pattern]:
+        """The patterns that are worth a search in ``sentence``."""
+        numbers = set(self._unbound)
+        for word in sentence.vocabulary:
+            numbers.update(self._by_word.get(word, ()))
+        patterns = (self._patterns[number] for number in sorted(numbers))
+        return [pattern for pattern in patterns if pattern.possible_in(sentence)]
+
+
 def compile_phrase(phrase: str, confidence: float, macros: dict[str, Piece]) -> Pattern:
     """The pattern of one phrase.
 

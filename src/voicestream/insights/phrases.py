@@ -14,7 +14,7 @@ from voicestream.insights.base import CallContext, ExtractorFactory
 from voicestream.insights.catalogue import Catalogue
 from voicestream.insights.dates import moments_in
 from voicestream.insights.money import amounts_in
-from voicestream.insights.notation import BUILT_IN, Need, Pattern, Piece, compile_phrase, read_phrase
+from voicestream.insights.notation import BUILT_IN, Need, Pattern, PatternIndex, Piece, compile_phrase, read_phrase
 from voicestream.insights.sentence import Sentence, is_negated, sentence_of
 from voicestream.insights.tokens import firm_words, words_of
 from voicestream.records import Insight, Track, Transcript
@@ -48,8 +48,8 @@ class _Label(NamedTuple):
     name: str
     tracks: frozenset[str]
     negatable: bool
-    patterns: tuple[Pattern, ...]
-    unless: tuple[Pattern, ...]
+    patterns: PatternIndex
+    unless: PatternIndex
 
 
 class PhraseExtractor:
@@ -86,7 +86,9 @@ class PhraseExtractor:
                         problems.append(file.problem(path, f"phrase '{phrase}': {error}"))
             tracks = frozenset(label.tracks or rules.tracks) | {"mono"}
             self._labels.append(
-                _Label(name, tracks, label.negatable, tuple(compiled["phrases"]), tuple(compiled["unless"]))
+                _Label(
+                    name, tracks, label.negatable, PatternIndex(compiled["phrases"]), PatternIndex(compiled["unless"])
+                )
             )
         if problems:
             raise ConfigFileError(problems)
@@ -122,8 +124,8 @@ class PhraseExtractor:
     def _best(label: _Label, sentence: Sentence) -> tuple[int, int, float] | None:
         best: tuple[int, int, float] | None = None
         barred: list[tuple[int, int]] | None = None
-        for pattern in label.patterns:
-            if (best and pattern.confidence <= best[2]) or not pattern.possible_in(sentence):
+        for pattern in label.patterns.possible_in(sentence):
+            if best and pattern.confidence <= best[2]:
                 continue
             for match in pattern.regex.finditer(sentence.line):
                 first, behind = sentence.tokens_of(match)
@@ -132,8 +134,7 @@ class PhraseExtractor:
                 if barred is None:
                     barred = [
                         sentence.tokens_of(hit)
-                        for exception in label.unless
-                        if exception.possible_in(sentence)
+                        for exception in label.unless.possible_in(sentence)
                         for hit in exception.regex.finditer(sentence.line)
                     ]
                 if not any(start < behind and first < end for start, end in barred):
