@@ -11,12 +11,13 @@ from queue import SimpleQueue
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from voicestream import weights
 from voicestream.audio.resample import resample, to_float
 from voicestream.errors import SttError
 from voicestream.stt.engine import Clip, Recognition, Word
-from voicestream.stt.libwhisper import FullParams, LibWhisper
+from voicestream.stt.libwhisper import LibWhisper
 
 _RATE: Final = 16000
 _CONTEXT_PER_S: Final = 50
@@ -24,7 +25,9 @@ _CONTEXT_MARGIN: Final = 64
 _CONTEXT_FLOOR: Final = 512  # below it the decoder falls into loops
 _TOKENS_PER_S: Final = 6  # fast speech has about five
 _TOKENS_MARGIN: Final = 12
-_WINDOW_S: Final = 30
+_WINDOW: Final = 30 * _RATE  # samples, as those below: what Whisper hears at once
+_SHORTEST: Final = _RATE // 10
+_PADDED: Final = _RATE // 2
 _LONGEST_WORD_MS: Final = 200  # and for each letter:
 _LONGEST_LETTER_MS: Final = 80
 _NEVER: Final = 2.0  # a threshold that no probability reaches
@@ -159,19 +162,18 @@ class WhisperCpp:
 
     def _transcribe(self, clip: Clip) -> Recognition:
         started = time.perf_counter()
-        samples = np.ascontiguousarray(to_float(resample(clip.pcm, clip.sample_rate, _RATE)))
-        params = self._params(clip)
+        samples = to_float(resample(clip.pcm, clip.sample_rate, _RATE))
+        asked = self._language(clip)
+        tokens: list[Token] = []
+        no_speech: list[float] = []
         state = self._states.get()
         try:
-            code = self._lib.whisper_full_with_state(
-                self._context, state, params, samples.ctypes.data_as(ctypes.POINTER(ctypes.c_float)), len(samples)
-            )
-            if code:
-                raise SttError(f"whisper.cpp failed on a clip of {clip.duration_ms} ms with code {code}")
-            segments = range(self._lib.whisper_full_n_segments_from_state(state))
-            no_speech = [self._lib.whisper_full_get_segment_no_speech_prob_from_state(state, i) for i in segments]
+            for start in range(0, len(samples) - _SHORTEST + 1, _WINDOW):
+                self._run(state, samples[start : start + _WINDOW], asked)
+                for segment in range(self._lib.whisper_full_n_segments_from_state(state)):
+                    no_speech.append(self._lib.whisper_full_get_segment_no_speech_prob_from_state(state, segment))
+                    tokens += self._tokens(state, segment, start * 1000 // _RATE)
             language = self._lib.whisper_lang_str(self._lib.whisper_full_lang_id_from_state(state)).decode()
-            tokens = [token for i in segments for token in self._tokens(state, i)]
         finally:
             self._states.put(state)
         words = words_of(tokens, clip.duration_ms, spaced=language not in _UNSPACED)
@@ -179,26 +181,33 @@ class WhisperCpp:
             text=b"".join(token.text for token in tokens).decode(errors="ignore").strip(),
             words=words,
             confidence=float(np.mean([word.confidence for word in words])) if words else 0.0,
-            no_speech_probability=max(no_speech, default=1.0),
+            no_speech_probability=min(no_speech, default=1.0),
             language=language,
             inference_ms=(time.perf_counter() - started) * 1000,
         )
 
-    def _params(self, clip: Clip) -> FullParams:
-        seconds = clip.duration_ms / 1000
+    def _run(self, state: int, window: npt.NDArray[np.float32], language: bytes) -> None:
+        # We cut and pad ourselves: whisper.cpp aborts the process when it aligns words in less than 160 ms.
+        padded = np.zeros(max(len(window), _PADDED), np.float32)
+        padded[: len(window)] = window
+        seconds = len(padded) / _RATE
         params = self._whisper.full_params()
         params.n_threads = self._threads
         params.print_progress = False
         params.print_timestamps = False
         params.single_segment = True
         params.suppress_nst = True
-        params.language = self._language(clip)
+        params.language = language
         params.greedy_best_of = 1
         params.temperature_inc = 0.0  # decoding again at a higher temperature costs up to five times the time
         params.no_speech_thold = _NEVER  # the guards decide what is silence, and say so
         params.audio_ctx = min(max(int(seconds * _CONTEXT_PER_S) + _CONTEXT_MARGIN, _CONTEXT_FLOOR), self._context_size)
-        params.max_tokens = int(min(seconds, _WINDOW_S) * _TOKENS_PER_S) + _TOKENS_MARGIN
-        return params
+        params.max_tokens = int(seconds * _TOKENS_PER_S) + _TOKENS_MARGIN
+        code = self._lib.whisper_full_with_state(
+            self._context, state, params, padded.ctypes.data_as(ctypes.POINTER(ctypes.c_float)), len(padded)
+        )
+        if code:
+            raise SttError(f"whisper.cpp failed on {seconds:.1f} s of audio with code {code}")
 
     def _language(self, clip: Clip) -> bytes:
         if clip.language is None:
@@ -210,9 +219,9 @@ class WhisperCpp:
             raise SttError(f"the model {self.model} knows English alone, the clip is in {clip.language!r}: use base")
         return language.encode()
 
-    def _tokens(self, state: int, segment: int) -> Iterator[Token]:
+    def _tokens(self, state: int, segment: int, offset_ms: int) -> Iterator[Token]:
         for i in range(self._lib.whisper_full_n_tokens_from_state(state, segment)):
             data = self._lib.whisper_full_get_token_data_from_state(state, segment, i)
             if data.id < self._end_of_text:
                 text = self._lib.whisper_full_get_token_text_from_state(self._context, state, segment, i)
-                yield Token(text, data.t_dtw * 10, data.p)
+                yield Token(text, offset_ms + data.t_dtw * 10, data.p)
