@@ -88,13 +88,6 @@ def test_the_same_records_again_in_any_order_and_batches_change_nothing(
     clickhouse.close()
 
 
-async def test_a_batch_sent_again_whole_is_dropped_at_the_door(clickhouse: ClickHouse) -> None:
-    sink = ClickHouseSink(clickhouse)
-    for _ in range(3):
-        await sink.write([utterance(n) for n in range(10)])
-    assert clickhouse.query("SELECT count() FROM utterances").rows == [(10,)]
-
-
 async def test_the_highest_revision_wins_also_when_it_comes_first(clickhouse: ClickHouse) -> None:
     sink = ClickHouseSink(clickhouse)
     whole = utterance(0)

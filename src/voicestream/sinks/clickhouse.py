@@ -72,7 +72,7 @@ class ClickHouse:
             return answer
 
     def insert(self, table: str, columns: Sequence[str], data: Sequence[Sequence[Any]], token: str) -> None:
-        """Insert ``data``, a sequence a column; a second insert with the same ``token`` does nothing.
+        """Insert ``data``, a sequence a column; replicated tables drop a second insert with the same ``token``.
 
         Raises:
             ClickHouseDataError: a value does not fit its column.

@@ -1,5 +1,6 @@
 -- Every table is a ReplacingMergeTree on the id that a replay makes again, so a fact that is written twice is there
--- once. Read through the views (0002), or with FINAL. The deduplication window drops a batch that is sent again whole.
+-- once. Read through the views (0002), or with FINAL. There is no non_replicated_deduplication_window on purpose: its log
+-- is written before the part is, so a server that is killed in between would drop the batch when it is sent again.
 
 CREATE TABLE IF NOT EXISTS calls
 (
@@ -35,7 +36,6 @@ CREATE TABLE IF NOT EXISTS calls
 ENGINE = ReplacingMergeTree(version)
 PARTITION BY toYYYYMM(started_at)
 ORDER BY call_id
-SETTINGS non_replicated_deduplication_window = 1000
 COMMENT 'One row a call, from its start; the figures are those of the call summary.';
 
 CREATE TABLE IF NOT EXISTS utterances
@@ -73,7 +73,6 @@ CREATE TABLE IF NOT EXISTS utterances
 ENGINE = ReplacingMergeTree(version)
 PARTITION BY toYYYYMM(at)
 ORDER BY (call_id, utterance_id)
-SETTINGS non_replicated_deduplication_window = 1000
 COMMENT 'One row an utterance: transcript, sentiment and insights joined.';
 
 CREATE TABLE IF NOT EXISTS insights
@@ -96,7 +95,6 @@ CREATE TABLE IF NOT EXISTS insights
 ENGINE = ReplacingMergeTree(at)
 PARTITION BY toYYYYMM(at)
 ORDER BY (call_id, insight_id)
-SETTINGS non_replicated_deduplication_window = 1000
 COMMENT 'One row an insight: a business signal in an utterance, with the evidence for it.';
 
 CREATE TABLE IF NOT EXISTS routing_decisions
@@ -116,7 +114,6 @@ CREATE TABLE IF NOT EXISTS routing_decisions
 ENGINE = ReplacingMergeTree(at)
 PARTITION BY toYYYYMM(at)
 ORDER BY (call_id, decision_id)
-SETTINGS non_replicated_deduplication_window = 1000
 COMMENT 'One row a decision of a routing rule.';
 
 CREATE TABLE IF NOT EXISTS window_metrics
@@ -141,7 +138,6 @@ CREATE TABLE IF NOT EXISTS window_metrics
 ENGINE = ReplacingMergeTree(version)
 PARTITION BY toYYYYMM(window_start)
 ORDER BY metric_id
-SETTINGS non_replicated_deduplication_window = 1000
 COMMENT 'One row a window of a queue and agent: the latest figures of it.';
 
 CREATE TABLE IF NOT EXISTS call_metrics
@@ -168,7 +164,6 @@ CREATE TABLE IF NOT EXISTS call_metrics
 )
 ENGINE = ReplacingMergeTree(version)
 ORDER BY call_id
-SETTINGS non_replicated_deduplication_window = 1000
 COMMENT 'One row a call: its figures so far, while it is going on.';
 
 CREATE TABLE IF NOT EXISTS dead_letters
@@ -192,5 +187,4 @@ CREATE TABLE IF NOT EXISTS dead_letters
 ENGINE = ReplacingMergeTree(at)
 PARTITION BY toYYYYMM(timestamp)
 ORDER BY letter_id
-SETTINGS non_replicated_deduplication_window = 1000
 COMMENT 'One row a message that a stage could not handle.';
