@@ -4,6 +4,7 @@ from voicestream import Stage, State, topics
 from voicestream.calls.assembly import FORGET_MS, CallState, close, take
 from voicestream.records import (
     CallEvent,
+    CallSummary,
     EndOfCall,
     EndOfUtterance,
     Insight,
@@ -47,7 +48,7 @@ async def finish(now: int, call: State[CallState]) -> list[Record]:
             call.value = None
         return []
     out = close(call.value, call.key, now)
-    if out:
+    if out and isinstance(out[-1], CallSummary):
         call.value = CallState(closed_at_ms=now)
     return out
 

@@ -8,20 +8,28 @@ import numpy as np
 
 from voicestream import Batch, Stage, State, topics
 from voicestream.audio.prosody import SpeakerBaseline, measure
-from voicestream.records import EndOfCall, Sentiment, SpeechSegment, Transcript
+from voicestream.records import EndOfCall, Sentiment, SpeechSegment, Track, Transcript
 from voicestream.sentiment.engine import SentimentModel, load_model
 from voicestream.sentiment.trend import CallTrend
 from voicestream.settings import settings
 
 
-class Voices(msgspec.Struct):
-    """What is usual for each speaker of a call."""
+class Moods(msgspec.Struct):
+    """How a call goes, and the last utterance of each track that is in it: a killed stt says its last ones again."""
 
-    speakers: dict[str, SpeakerBaseline] = {}
+    trend: CallTrend = CallTrend()
+    reached: dict[Track, int] = {}
+
+
+class Voices(msgspec.Struct):
+    """What is usual for each speaker of a call, and the last segment of each that is in it."""
+
+    speakers: dict[Track, SpeakerBaseline] = {}
+    reached: dict[Track, int] = {}
 
 
 stage = Stage("sentiment")
-trends = stage.store("trends", CallTrend)
+trends = stage.store("trends", Moods)
 voices = stage.store("voices", Voices)
 models: list[SentimentModel] = []
 
@@ -34,7 +42,7 @@ async def load() -> None:
 
 
 @stage.agent(topics.transcripts, out=topics.sentiment, state=trends, batch=Batch(max_size=32, within_ms=10))
-async def words(batch: list[Transcript | EndOfCall], states: list[State[CallTrend]]) -> list[Sentiment | EndOfCall]:
+async def words(batch: list[Transcript | EndOfCall], states: list[State[Moods]]) -> list[Sentiment | EndOfCall]:
     """Polarity and emotion of what was said, of many calls in one run of the model, and how each call goes."""
     model = models[0]
     said = [record for record in batch if isinstance(record, Transcript)]
@@ -48,8 +56,12 @@ async def words(batch: list[Transcript | EndOfCall], states: list[State[CallTren
             out.append(msgspec.structs.replace(record, stage="sentiment"))
             continue
         mood = next(moods)
-        state.value = (state.value or CallTrend()).add(record.track, record.at_ms, mood.polarity)
-        trend = state.value.tracks[record.track]
+        call = state.value = state.value or Moods()
+        if record.number <= call.reached.get(record.track, -1):
+            continue
+        call.reached[record.track] = record.number
+        call.trend = call.trend.add(record.track, record.at_ms, mood.polarity)
+        trend = call.trend.tracks[record.track]
         out.append(
             Sentiment(
                 utterance_id=record.utterance_id,
@@ -73,15 +85,18 @@ async def words(batch: list[Transcript | EndOfCall], states: list[State[CallTren
 
 
 @stage.agent(topics.segments, out=topics.sentiment, state=voices)
-async def voice(segment: SpeechSegment | EndOfCall, state: State[Voices]) -> Sentiment | EndOfCall:
+async def voice(segment: SpeechSegment | EndOfCall, state: State[Voices]) -> Sentiment | EndOfCall | None:
     """Pitch, energy and rate of a segment, and how far they are from what is usual for the speaker."""
     if isinstance(segment, EndOfCall):
         state.value = None
         return msgspec.structs.replace(segment, stage="voice")
+    call = state.value = state.value or Voices()
+    if segment.number <= call.reached.get(segment.track, -1):
+        return None
+    call.reached[segment.track] = segment.number
     start = time.perf_counter()
     tone = await asyncio.to_thread(measure, np.frombuffer(segment.audio, "<i2"), segment.sample_rate)
-    state.value = state.value or Voices()
-    speaker = state.value.speakers.setdefault(segment.track, SpeakerBaseline())
+    speaker = call.speakers.setdefault(segment.track, SpeakerBaseline())
     arousal = speaker.arousal(tone)
     speaker.add(tone)
     return Sentiment(

@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from test_results import START_MS, check, ends, streams
 
@@ -14,7 +14,7 @@ from voicestream.records import CallEvent, CallSummary, Sentiment
 from voicestream.testing import TopologyTestDriver
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, phases=set(Phase) - {Phase.shrink})  # to shrink takes minutes
 @given(st.data())
 def test_a_stage_that_says_its_last_things_again_changes_nothing(data):
     waiting = streams()

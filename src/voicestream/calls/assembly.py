@@ -1,7 +1,8 @@
 """Joins what the stages say of each utterance into one result, and the results of a call into its summary.
 
 No clock decides when an utterance is complete. Every stage keeps the order of a track, so once a stage has said
-something of a later utterance, or has passed the end of the call on, it will say nothing more of an earlier one.
+something of a later utterance, or has passed the end of the call on, it will say nothing new of an earlier one. One
+that was killed says again what it had not committed; that is passed over.
 """
 
 from collections import Counter
@@ -29,6 +30,7 @@ STAGES = ("stt", "sentiment", "voice", "insights")
 """The parts of an utterance, by the stage name that ends them in band."""
 
 ROUTING_MS = 1_500  # of wall clock that the last routing decisions of a call may take
+START_MS = 5_000  # of wall clock that the start of a call may come behind what is said in it, when we catch up
 GIVE_UP_MS = 600_000  # of wall clock after the first stage passed the end of a call on
 FORGET_MS = 3_600_000
 
@@ -51,8 +53,10 @@ class CallState(msgspec.Struct):
     started: CallEvent | None = None
     parts: dict[str, Parts] = {}
     reached: dict[str, int] = {}
+    done: dict[Track, int] = {}
     spoken: list[Spoken] = []
-    routing: list[str] = []
+    routing: dict[str, str] = {}
+    heard_ms: int | None = None
     ends: dict[str, EndOfCall] = {}
     first_end_ms: int | None = None
     last_end_ms: int | None = None
@@ -61,7 +65,12 @@ class CallState(msgspec.Struct):
 
 def take(state: CallState, record: Record, now_ms: int) -> list[UtteranceResult]:
     """Add a record to its call; the results that it completes, in order of each track. Changes ``state``."""
+    state.heard_ms = state.heard_ms or now_ms
     match record:
+        case Transcript() | Sentiment() | Insight() | EndOfUtterance() if record.number <= state.done.get(
+            record.track, -1
+        ):
+            pass  # its result is out
         case CallEvent(kind="started"):
             state.started = record
         case Transcript(final=True):
@@ -81,7 +90,7 @@ def take(state: CallState, record: Record, now_ms: int) -> list[UtteranceResult]
             _parts(state, record).insights_done = True
             _reach(state, "insights", record.track, record.number)
         case RoutingDecision():
-            state.routing.append(record.rule)
+            state.routing[record.decision_id] = record.rule
         case EndOfCall():
             state.ends[record.stage] = record
             state.first_end_ms = state.first_end_ms or now_ms
@@ -91,11 +100,13 @@ def take(state: CallState, record: Record, now_ms: int) -> list[UtteranceResult]
 
 
 def close(state: CallState, call_id: str, now_ms: int) -> list[Record]:
-    """The summary of a call that is over, with the results that are still open; nothing while it goes on."""
+    """The summary of a call that is over, behind the results that time completes; no summary while it goes on."""
+    if state.closed_at_ms is not None or _may_start_late(state, now_ms):
+        return []
     over = state.last_end_ms is not None and now_ms - state.last_end_ms >= ROUTING_MS
     given_up = state.first_end_ms is not None and now_ms - state.first_end_ms >= GIVE_UP_MS
-    if state.closed_at_ms is not None or not (over or given_up):
-        return []
+    if not (over or given_up):
+        return list(_complete(state, now_ms)) if state.started is None else []
     missing = [stage for stage in STAGES if stage not in state.ends]
     for stage in missing:
         state.ends[stage] = next(iter(state.ends.values()))
@@ -117,7 +128,13 @@ def _passed(state: CallState, stage: str, parts: Parts) -> bool:
     return stage in state.ends or state.reached.get(f"{stage}/{parts.track}", -1) >= parts.number
 
 
+def _may_start_late(state: CallState, now_ms: int) -> bool:
+    return state.started is None and state.heard_ms is not None and now_ms - state.heard_ms < START_MS
+
+
 def _complete(state: CallState, now_ms: int) -> list[UtteranceResult]:
+    if _may_start_late(state, now_ms):
+        return []
     results = []
     waiting: set[Track] = set()
     for utterance_id, parts in sorted(state.parts.items(), key=lambda item: item[1].number):
@@ -127,6 +144,7 @@ def _complete(state: CallState, now_ms: int) -> list[UtteranceResult]:
             waiting.add(parts.track)
             continue
         del state.parts[utterance_id]
+        state.done[parts.track] = parts.number
         if parts.transcript is not None:  # else it was noise: nothing was said
             result = _result(state, parts.transcript, parts, now_ms)
             state.spoken.append(Spoken.of(result))
@@ -184,7 +202,7 @@ def _summary(state: CallState, call_id: str, complete: bool) -> CallSummary:
         customer=started.customer if started else None,
         metadata=started.metadata if started else {},
         emotions=emotions,
-        routing=state.routing,
+        routing=list(state.routing.values()),
         outcome=outcome_of(measured),
         text="",
         complete=complete,
