@@ -37,6 +37,8 @@ def load_extractors(settings: Settings) -> list[Extractor]:
                 raise
             logger.exception("insight extractor %s (%s) cannot be loaded; going on without it", entry.name, entry.value)
             failures.labels(entry.name).inc()
+    if not extractors:
+        logger.warning("no insight extractor is registered; install voicestream again, so that pip knows its own")
     return extractors
 
 

@@ -25,7 +25,7 @@ _JOINED = word_set(
 )
 _PERSONS = word_set("i you we they it he she")
 _NO_QUESTION = frozenset({("what", "a"), ("how", "nice"), ("how", "lovely"), ("how", "kind"), ("how", "annoying")})
-_POLITE = frozenset({("do", "not"), ("did", "not"), ("is", "not"), ("are", "not"), ("can", "not"), ("could", "not")})
+_POLITE = frozenset({("did", "not"), ("is", "not"), ("are", "not"), ("can", "not"), ("could", "not")})
 
 
 class QuestionExtractor:
@@ -116,10 +116,10 @@ def _form(sentence: Sequence[Token], at: int) -> str | None:
         if first in ("which", "whose", "what") and any(word in _AUXILIARY for word in norms[2:5]):
             return "open" if second not in _SUBJECTS else None
         return None
-    if first == "do" and second in ("it", "that", "this", "the", "my", "your", "everything", "any", "not"):
+    if first == "do" and second in ("it", "that", "this", "the", "my", "your", "everything", "any"):
         return None  # an order: "do that for me"
     if first in _AUXILIARY and (second in _SUBJECTS or ((first, second) in _POLITE and third in _SUBJECTS)):
-        return "closed" if (first, second) != ("may", "the") else None
+        return "closed"
     return None
 
 
