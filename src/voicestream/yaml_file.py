@@ -58,9 +58,9 @@ class YamlFile:
             return [self._build(item, (*path, index)) for index, item in enumerate(node.value)]
         loader = yaml.SafeLoader("")
         try:
-            return loader.construct_object(node)  # type: ignore[no-untyped-call]
+            return loader.construct_object(node)
         finally:
-            loader.dispose()  # type: ignore[no-untyped-call]
+            loader.dispose()
 
     def line(self, path: Sequence[str | int]) -> int:
         """Line of ``path``, or of the nearest part above it that the file has."""
