@@ -5,18 +5,10 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
-from gateway_helpers import Running, serving
+from gateway_helpers import Running, create_all, serving
 
-from voicestream import topics
-from voicestream.admin import create_topics
 from voicestream.embedded.broker import Broker
 from voicestream.settings import Settings
-
-PARTITIONS = 3
-
-
-async def create_all(broker: Broker) -> None:
-    await create_topics(broker.bootstrap, {topic.name: PARTITIONS for topic in topics.ALL}, replication=1)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,10 @@ import httpx
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 from websockets.asyncio.client import ClientConnection, connect
 
+from voicestream import topics
+from voicestream.admin import create_topics
 from voicestream.codec import codec
+from voicestream.embedded.broker import Broker
 from voicestream.gateway import GatewayServer
 from voicestream.gateway.gateway import Gateway
 from voicestream.gateway.protocol import Frame, pack_frame
@@ -26,6 +29,11 @@ FRAME = bytes(range(160))  # 20 ms of mu-law, recognisable
 
 def new_call_id() -> str:
     return f"t-{uuid.uuid4().hex[:12]}"
+
+
+async def create_all(broker: Broker) -> None:
+    """The topics of the product, on ``broker``."""
+    await create_topics(broker.bootstrap, {topic.name: 3 for topic in topics.ALL}, replication=1)
 
 
 class Running:

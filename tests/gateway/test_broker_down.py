@@ -6,8 +6,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from conftest import create_all
-from gateway_helpers import frame, hello, new_call_id, receive, receive_until, say_hello, serving
+from gateway_helpers import create_all, frame, hello, new_call_id, receive, receive_until, say_hello, serving
 
 from voicestream import topics
 from voicestream.embedded.broker import Broker

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 from gateway_helpers import Running, frame, new_call_id, publish, receive, say_hello, serving
-from records import call_metric, insight, result, routing, sentiment, summary, transcript
+from gateway_records import call_metric, insight, result, routing, sentiment, summary, transcript
 
 from voicestream import topics
 from voicestream.settings import Settings

@@ -4,7 +4,7 @@ import asyncio
 import json
 
 from gateway_helpers import Running, new_call_id, publish, receive, say_hello
-from records import call_metric, insight, result, routing, sentiment, summary, transcript, window_metric
+from gateway_records import call_metric, insight, result, routing, sentiment, summary, transcript, window_metric
 
 from voicestream import topics
 from voicestream.gateway.feed import Feed, Subscription
