@@ -29,7 +29,7 @@ async def transcribe(segment: SpeechSegment | EndOfCall) -> Transcript | EndOfCa
     if isinstance(segment, EndOfCall):
         return msgspec.structs.replace(segment, stage="stt")
     engine = engines[0]
-    clip = Clip(np.frombuffer(segment.audio, "<i2"), segment.sample_rate)
+    clip = Clip(np.frombuffer(segment.audio, "<i2"), segment.sample_rate, settings().stt_language)
     [recognition] = await asyncio.to_thread(engine.transcribe, [clip])
     heard = guard(recognition, clip).recognition
     if not heard.text:

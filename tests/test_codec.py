@@ -18,7 +18,7 @@ from voicestream.streams.record import Record
 from voicestream.streams.schemas import Schema, SchemaSet
 
 RECORDS = [r for r in vars(records).values() if isinstance(r, type) and issubclass(r, Record)] + [DeadLetter]
-SCHEMAS = SchemaSet.of_folder(schema_folder())
+SCHEMAS = SchemaSet.of_folders(schema_folder())
 
 
 def test_records_and_schemas_have_the_same_fields():

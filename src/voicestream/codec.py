@@ -20,4 +20,5 @@ def schema_folder() -> Path:
 def codec() -> Codec:
     """The codec as configured: Confluent framing with a schema registry, single-object encoding without."""
     registry = settings().schema_registry
-    return Codec(SchemaSet.of_folder(schema_folder()), ConfluentRegistry(registry) if registry else None)
+    schemas = SchemaSet.of_folders(schema_folder(), settings().schemas)
+    return Codec(schemas, ConfluentRegistry(registry) if registry else None)

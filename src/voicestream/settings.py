@@ -22,6 +22,10 @@ class Settings(BaseSettings):
     schema_registry: str | None = Field(
         None, description="URL of a Confluent schema registry; none: single-object encoding."
     )
+    schemas: Path = Field(
+        Path("schemas"),
+        description="Folder with the Avro schemas (*.avsc) of your own records, beside the packaged ones.",
+    )
     clickhouse: str = Field(
         ".voicestream/clickhouse",
         description="clickhouse://user:password@host:8123/database, or the folder of the embedded engine.",
@@ -31,6 +35,9 @@ class Settings(BaseSettings):
     )
     stt_model: str = Field(
         "tiny.en", description="Model of speech to text: a name of `voicestream models list`, or a file."
+    )
+    stt_language: str | None = Field(
+        None, description="Language of the calls, such as en; none: a multilingual model finds it out for each segment."
     )
     stt_workers: int = Field(2, ge=1, description="Segments that one stt worker transcribes at once, one thread each.")
     sentiment_model: str = Field(

@@ -21,6 +21,7 @@ class Commands(LazyGroup):
         "topics": ("voicestream.cli.topics:app", "Create the topics on the configured broker."),
         "models": ("voicestream.cli.models:app", "List and download model weights."),
         "schemas": ("voicestream.cli.schemas:app", "Check and register the Avro schemas."),
+        "agent": ("voicestream.cli.agent:app", "Write a new agent with its schema and its test."),
         "settings": (
             "voicestream.cli.settings:settings",
             "Print every setting, its source and its meaning.",

@@ -47,9 +47,9 @@ class SchemaSet:
         self.by_fingerprint = {schema.fingerprint: schema for schema in (*released, *self.current.values())}
 
     @classmethod
-    def of_folder(cls, folder: Path) -> "SchemaSet":
-        """``folder/*.avsc`` are current, ``folder/released/VERSION/*.avsc`` were released."""
+    def of_folders(cls, *folders: Path) -> "SchemaSet":
+        """``FOLDER/*.avsc`` are current, ``FOLDER/released/VERSION/*.avsc`` were released; later folders add."""
         return cls(
-            [Schema.load(path) for path in sorted(folder.glob("*.avsc"))],
-            [Schema.load(path) for path in sorted(folder.glob("released/*/*.avsc"))],
+            [Schema.load(path) for folder in folders for path in sorted(folder.glob("*.avsc"))],
+            [Schema.load(path) for folder in folders for path in sorted(folder.glob("released/*/*.avsc"))],
         )
