@@ -5,13 +5,12 @@ from typing import Annotated
 
 import typer
 
-from voicestream.cli.progress import pull_with_progress
+from voicestream.cli.progress import pull_configured
 from voicestream.cli.signals import stop_on_signals
 from voicestream.embedded.demo import calls_at_once, run_demo
 from voicestream.embedded.scripts import catalogue, recorded_calls, scripted_calls
 from voicestream.embedded.stack import run_folder
 from voicestream.settings import settings
-from voicestream.weights import list_models
 
 Number = Annotated[int | None, typer.Option(min=1, help="Calls at once [default: what the cores can follow].")]
 Audio = Annotated[list[Path] | None, typer.Option(help="Files of your own instead of the scripted calls.")]
@@ -43,9 +42,7 @@ def demo(
             report.touch()  # it should fail now rather than behind all the work
         except OSError as error:
             raise typer.BadParameter(f"cannot write {report}: {error.strerror}", param_hint="--report") from error
-    model = settings().stt_model
-    if model in {weights.name for weights in list_models()}:
-        pull_with_progress(model)
+    pull_configured()
     config = settings()
     if not files and config.catalogue is None:
         config = config.model_copy(update={"catalogue": catalogue()})

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from voicestream import weights
+from voicestream.settings import settings
 
 
 def pull_with_progress(name: str) -> Path:
@@ -23,3 +24,10 @@ def pull_with_progress(name: str) -> Path:
             progress.update(task, description=doing, completed=done, total=total or None)
 
         return weights.pull(name, show)
+
+
+def pull_configured() -> None:
+    """Pull the model of the settings, unless it is a file, or that of a plug-in."""
+    model = settings().stt_model
+    if model in {known.name for known in weights.list_models()}:
+        pull_with_progress(model)

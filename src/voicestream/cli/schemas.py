@@ -37,7 +37,7 @@ def register() -> None:
     url = settings().schema_registry
     if not url:
         raise SettingsError("no schema registry is configured: set VOICESTREAM_SCHEMA_REGISTRY to its URL")
-    registry, schemas = ConfluentRegistry(url), SchemaSet.of_folder(schema_folder())
+    registry, schemas = ConfluentRegistry(url), SchemaSet.of_folders(schema_folder())
     for topic in topics.ALL:
         for record in topic.types:
             schema = schemas.current[record.__name__]

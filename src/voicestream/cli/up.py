@@ -4,6 +4,7 @@ import time
 
 import typer
 
+from voicestream.cli.progress import pull_configured
 from voicestream.cli.signals import stop_on_signals
 from voicestream.embedded.stack import Stack, run_folder
 from voicestream.settings import settings
@@ -15,6 +16,7 @@ def up() -> None:
     What the settings give as an address (VOICESTREAM_BROKER, VOICESTREAM_CLICKHOUSE) is used and not started.
     """
     stop_on_signals()
+    pull_configured()
     folder = run_folder()
     stack = Stack(settings(), folder, lambda name, where, took: typer.echo(f"{took:6.1f} s  {name:<10}  {where}"))
     try:
