@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import sys
 import time
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from datetime import UTC, datetime
@@ -63,7 +64,8 @@ QUESTIONS = (
 
 def calls_at_once() -> int:
     """How many calls this machine follows in real time, by its cores."""
-    return min(MAX_CALLS, CALLS_A_CORE * len(os.sched_getaffinity(0)))
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return min(MAX_CALLS, CALLS_A_CORE * cores)
 
 
 def run_demo(settings: Settings, folder: Path, calls: Sequence[DemoCall], report: Path | None, keep: bool) -> None:

@@ -24,6 +24,7 @@ CLICKHOUSE_TIMEOUT_S = 60.0
 GATEWAY_TIMEOUT_S = 60.0
 WORKERS_TIMEOUT_S = 120.0  # models are loaded
 STOP_TIMEOUT_S = 15.0
+EVERY_INTERFACE = ("0.0.0.0", "::", "")
 GATEWAY_STOP_S = 3.0  # behind the time that calls have to end
 
 
@@ -44,7 +45,12 @@ class Stack:
     @property
     def gateway_url(self) -> str:
         """Where the gateway and the dashboard are."""
-        return f"http://{LOOPBACK}:{self.settings.gateway_port}"
+        return f"http://{self._gateway_host}:{self.settings.gateway_port}"
+
+    @property
+    def _gateway_host(self) -> str:
+        host = self.settings.gateway_host
+        return LOOPBACK if host in EVERY_INTERFACE else host
 
     @property
     def bootstrap(self) -> str:
@@ -133,13 +139,13 @@ class Stack:
             database.close()
 
     def _start_gateway(self) -> None:
-        self._set(gateway_host=LOOPBACK, gateway_port=free_port(self.settings.gateway_port))
+        self._set(gateway_port=free_port(self.settings.gateway_port))
         self._gateway = self._launch("gateway", "voicestream", "gateway")
         self._gateway.wait_ready(self._gateway_answers, GATEWAY_TIMEOUT_S)
         self._ready("gateway", self.gateway_url)
 
     def _gateway_answers(self) -> bool:
-        connection = http.client.HTTPConnection(LOOPBACK, self.settings.gateway_port, timeout=2)
+        connection = http.client.HTTPConnection(self._gateway_host, self.settings.gateway_port, timeout=2)
         try:
             connection.request("GET", "/readyz")
             return connection.getresponse().status == http.HTTPStatus.OK
