@@ -28,11 +28,9 @@ PARTITIONS = Settings(_env_file=None).partitions
 @pytest.fixture
 async def gateway(broker: Broker) -> AsyncIterator[GatewayServer]:
     await create_topics(broker.bootstrap, {topic.name: PARTITIONS for topic in topics.ALL}, replication=1)
-    ready = asyncio.Event()
     settings = Settings(_env_file=None, broker=broker.url, gateway_port=0, gateway_drain_s=0.5)
-    server = GatewayServer(settings, ready.set)
-    running = asyncio.create_task(server.serve_forever())
-    await ready.wait()
+    server = GatewayServer(settings)
+    running = asyncio.create_task(server.serve())
     yield server
     server.drain_and_stop()
     await running
