@@ -29,6 +29,8 @@ UTTERANCE = (
     "This is the third time I'm calling about the same bill and nobody has been able to tell me why it's still wrong"
 )
 CALLS = Path(__file__).parents[2] / "examples" / "calls"
+# Written after the mistakes in the other scenarios were read and lines were added to what training sees.
+BLIND = ("energy", "school")
 Answers = list[tuple[int, int | None]]
 
 
@@ -124,7 +126,11 @@ def main() -> None:
 
     models = {"int8": OnnxEncoder()} | ({"fp32": fp32_model(arguments.fp32)} if arguments.fp32 else {})
     held_out = read_lines(sorted((LINES / "heldout").glob("*.tsv")))
-    sets = {"service lines, held-out scenarios": held_out, "scripted calls": read_calls(CALLS)}
+    sets = {
+        "held-out scenarios, never looked at": [line for line in held_out if line.scenario in BLIND],
+        "held-out scenarios, mistakes read once": [line for line in held_out if line.scenario not in BLIND],
+        "scripted calls, mistakes read once": read_calls(CALLS),
+    }
     if arguments.goemotions:
         sets["GoEmotions test"] = read_goemotions(arguments.goemotions, "test")
     print("| test | task | sentences | system | accuracy | macro-F1 |\n|---|---|---|---|---|---|")
@@ -136,7 +142,7 @@ def main() -> None:
     for system, model in models.items():
         speed(system, model)
     if arguments.mistakes:
-        for examples in list(sets.values())[:2]:
+        for examples in list(sets.values())[:3]:
             mistakes(examples, by_model(models["int8"]))
 
 
