@@ -43,6 +43,5 @@ def new(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(Template((templates / template).read_text()).substitute(values))
         typer.echo(f"wrote {path}")
-    typer.echo(
-        f"try it: python -m pytest {folder / 'tests' / f'test_{name}.py'}; run it: faust -A agents.{name} worker -l info"
-    )
+    typer.echo(f"try it: python -m pytest {folder / 'tests' / f'test_{name}.py'}")
+    typer.echo(f"run it: faust -A agents.{name} worker -l info")

@@ -86,10 +86,13 @@ class AgentRunner:
         self._wake.set()
 
     async def pause(self, timeout_s: float) -> None:
-        """Take nothing more, and wait for what is in work."""
+        """Take nothing more, and wait for what is in work, punctuators too."""
         self._open.clear()
         try:
-            await asyncio.wait_for(self._idle.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._idle.wait()
+                async with self.lock:
+                    pass
         except TimeoutError:
             log.warning("stage %s, agent %s: still at work after %.0f s; the records will be processed again",
                         self.agent.stage, self.agent.name, timeout_s)  # fmt: skip
@@ -125,7 +128,8 @@ class AgentRunner:
             await asyncio.sleep(PUNCTUATE_EVERY_S)
             await self._open.wait()
             async with self.lock:
-                await self._flush(await self.task.punctuate(now_ms()))
+                if self._open.is_set():
+                    await self._flush(await self.task.punctuate(now_ms()))
 
     async def _take(self) -> list[Message]:
         while True:
@@ -165,8 +169,9 @@ async def run_punctuator(task: PunctuatorTask, lock: asyncio.Lock, opened: async
         await asyncio.sleep(task.punctuator.every_ms / 1000)
         await opened.wait()
         async with lock:
-            await send(await task.run(now_ms()))
-            await send_changes(task.punctuator.store, send)
+            if opened.is_set():  # else the partitions are being taken away
+                await send(await task.run(now_ms()))
+                await send_changes(task.punctuator.store, send)
 
 
 class _no_lock:
