@@ -99,7 +99,12 @@ class Worker:
 
     def __init__(self, name: str, stages: Sequence[Stage], config: WorkerConfig) -> None:
         self.app: faust.App = StagesApp(
-            name, broker=config.broker, value_serializer="raw", key_serializer="raw", **config.options
+            name,
+            broker=config.broker,
+            Worker=StagesWorker,
+            value_serializer="raw",
+            key_serializer="raw",
+            **config.options,
         )
         self.app.stages = self
         self.assigned: set[TopicPartition] = set()
@@ -216,6 +221,14 @@ class Worker:
         if error is not None:
             log.error("the worker stops: %s", error, exc_info=error)
             self._crash = asyncio.ensure_future(self.app.crash(error))
+
+
+class StagesWorker(faust.Worker):
+    """A worker without Faust's web server: all workers of a machine would want its port, on every interface."""
+
+    def __init__(self, app: faust.App, *args: Any, **options: Any) -> None:
+        app.conf.web_enabled = False  # the command line has just set it
+        super().__init__(app, *args, **options)
 
 
 class StagesApp(faust.App):
