@@ -1,14 +1,12 @@
 """A connection to the gateway: it sends in one task and listens in another, which says how it ended."""
 
 import asyncio
-import contextlib
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
 
 from voicestream.errors import CallError
 
@@ -54,19 +52,16 @@ async def converse(
         await send()
         limit.reschedule(asyncio.get_running_loop().time() + END_TIMEOUT_S)
 
-    sender: asyncio.Task[None] | None = None
+    limit = asyncio.timeout(None)
+    sender = asyncio.create_task(send_all())
     try:
-        async with asyncio.timeout(None) as limit:
-            sender = asyncio.create_task(send_all())
+        async with limit:
             async for data in connection:
                 hear(parse(data))
     except TimeoutError:
         raise CallError(f"the gateway has not closed the call {END_TIMEOUT_S:g} s after its end") from None
     finally:
-        complete = sender is not None and sender.done() and not sender.cancelled() and sender.exception() is None
-        if sender is not None:
-            sender.cancel()
-            with contextlib.suppress(asyncio.CancelledError, ConnectionClosed):
-                await sender
-    if not complete:
-        raise CallError("the gateway closed the connection in the middle of the call")
+        sender.cancel()
+        (failure,) = await asyncio.gather(sender, return_exceptions=True)
+    if failure is not None:
+        raise CallError("the gateway closed the connection in the middle of the call") from failure
