@@ -10,7 +10,7 @@ from agents import results, sentiment
 from tests.samples import transcript
 from voicestream import topics
 from voicestream.calls.assembly import GIVE_UP_MS, ROUTING_MS
-from voicestream.records import CallEvent, CallSummary, Sentiment
+from voicestream.records import CallEvent, CallSummary, RoutingDecision, Sentiment
 from voicestream.testing import TopologyTestDriver
 
 
@@ -30,6 +30,25 @@ def test_a_stage_that_says_its_last_things_again_changes_nothing(data):
         summary = check(driver.topic(topics.results).read_all())
         assert driver.topic(topics.dlq).read_all() == []
     assert summary.routing == ["price_objection"]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0)])
+def test_the_summary_has_the_rules_in_the_order_of_the_call(order):
+    """Routing reads several topics, so what it decides on one utterance comes in any order."""
+    fired = [("leaving", 1), ("angry", 2), ("offer", 2)]
+    with TopologyTestDriver(results.stage, start_ms=START_MS) as driver:
+        for n in order:
+            rule, at_ms = fired[n]
+            driver.topic(topics.routing).send(
+                RoutingDecision(decision_id=f"c/{rule}/0", call_id="c", at_ms=START_MS + at_ms, rule=rule,
+                                action="alert", priority=3, reason="because")
+            )  # fmt: skip
+        for stream in streams()[2:]:
+            topic, record = stream[-1]
+            driver.topic(topic).send(record)
+        driver.advance(10_000)
+        [summary] = driver.topic(topics.results).read_all()
+    assert summary.routing == ["leaving", "angry", "offer"]
 
 
 def without_start():

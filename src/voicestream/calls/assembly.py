@@ -55,7 +55,7 @@ class CallState(msgspec.Struct):
     reached: dict[str, int] = {}
     done: dict[Track, int] = {}
     spoken: list[Spoken] = []
-    routing: dict[str, str] = {}
+    routing: dict[str, tuple[int, str]] = {}
     heard_ms: int | None = None
     ends: dict[str, EndOfCall] = {}
     first_end_ms: int | None = None
@@ -90,7 +90,7 @@ def take(state: CallState, record: Record, now_ms: int) -> list[UtteranceResult]
             _parts(state, record).insights_done = True
             _reach(state, "insights", record.track, record.number)
         case RoutingDecision():
-            state.routing[record.decision_id] = record.rule
+            state.routing[record.decision_id] = record.at_ms, record.rule
         case EndOfCall():
             state.ends[record.stage] = record
             state.first_end_ms = state.first_end_ms or now_ms
@@ -202,7 +202,7 @@ def _summary(state: CallState, call_id: str, complete: bool) -> CallSummary:
         customer=started.customer if started else None,
         metadata=started.metadata if started else {},
         emotions=emotions,
-        routing=list(state.routing.values()),
+        routing=[rule for _, rule in sorted(state.routing.values())],
         outcome=outcome_of(measured),
         text="",
         complete=complete,

@@ -1,0 +1,153 @@
+"""A call through every stage, each in a process of its own: what comes out, whoever is killed and whatever comes in."""
+
+import time
+from typing import Any
+
+import msgspec
+import pytest
+from acceptance_support import Cluster, Script, Server, wait_until
+
+from voicestream import topics
+from voicestream.records import CallMetric, CallSummary, UtteranceResult
+from voicestream.stt.wer import word_error_rate
+
+FILE, FROM_S, SECONDS = "02-third-outage.wav", 21.4, 18.4
+SAID = {
+    "agent": "I can schedule a technician to visit you on Monday. "
+    "I don't want you to leave. I will pass you to my supervisor right away.",
+    "customer": "I run a business from home. I lost $400 because of you. "
+    "Monday is not good enough. If this is not fixed, I will cancel and switch to City Cable.",
+}
+STARTED_AT_MS = time.time_ns() // 60_000_000_000 * 60_000 - 300_000  # a full minute: both calls cut theirs alike
+
+
+class Answer:
+    """All that is known of a call when it is over."""
+
+    def __init__(self, cluster: Cluster, script: Script) -> None:
+        self._cluster, self._script = cluster, script
+        out = cluster.topics.until(topics.results, script.call_id, lambda rs: any(type(r) is CallSummary for r in rs))
+        self.results = [r for r in out if isinstance(r, UtteranceResult)]
+        self.summary = next(r for r in out if isinstance(r, CallSummary))
+        metrics = cluster.topics.until(
+            topics.metrics, script.call_id, lambda rs: any(r.final for r in rs if isinstance(r, CallMetric))
+        )
+        self.metric = metrics[-1]
+        self._count = len({r.utterance_id for r in self.results})
+        wait_until("all in ClickHouse", self._is_stored)
+
+    def _is_stored(self) -> bool:
+        [(utterances,)] = self.rows("SELECT count() FROM utterances FINAL WHERE call_id = {call:String}")
+        [(ended,)] = self.rows("SELECT count() FROM calls FINAL WHERE call_id = {call:String} AND state = 'ended'")
+        [(final,)] = self.rows("SELECT count() FROM call_metrics FINAL WHERE call_id = {call:String} AND final")
+        windows = self.windows()
+        counted = sum(w[1] for w in windows) == self._count and all(w[-1] for w in windows)
+        return utterances == self._count and ended == final == 1 and counted
+
+    def by_id(self) -> dict[str, object]:
+        """Every result; one that came twice must be the same."""
+        found: dict[str, object] = {}
+        for result in self.results:
+            value = self.anonymous(result)
+            assert found.setdefault(value["utterance_id"], value) == value
+        return found
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        return self._cluster.rows(sql, call=self._script.call_id, agent=self._script.agent)
+
+    def windows(self) -> list[tuple[Any, ...]]:
+        return self.rows(
+            "SELECT calls, utterances, round(polarity, 6), round(customer_polarity, 6), insights, final "
+            "FROM window_metrics FINAL WHERE agent = {agent:String} ORDER BY window_start"
+        )
+
+    def anonymous(self, value: object) -> Any:
+        """Without what differs between two calls: their names, and what was measured by the clock."""
+        text = msgspec.json.encode(value).decode()
+        text = text.replace(self._script.agent, "AGENT").replace(self._script.call_id, "CALL")
+        return _without_clock(msgspec.json.decode(text))
+
+    def stored(self) -> list[list[tuple[Any, ...]]]:
+        """What ClickHouse has of the call, without what was measured by the clock."""
+        queries = (
+            "SELECT utterance_id, text, words, polarity, emotion, trend, arousal, pitch_hz, insight_ids, complete "
+            "FROM utterances FINAL WHERE call_id = {call:String} ORDER BY utterance_id",
+            "SELECT insight_id, kind, label, text FROM insights FINAL WHERE call_id = {call:String} "
+            "ORDER BY insight_id",
+            "SELECT decision_id, rule, action, reason FROM routing_decisions FINAL WHERE call_id = {call:String} "
+            "ORDER BY decision_id",
+            "SELECT * EXCEPT (version, revision) FROM call_metrics FINAL WHERE call_id = {call:String}",
+        )
+        return [self.rows(query) for query in queries]
+
+
+def _without_clock(value: object) -> object:
+    clock = {"stt_ms", "sentiment_ms", "latency_ms", "inference_ms", "revision"}
+    if isinstance(value, dict):
+        return {name: _without_clock(inner) for name, inner in value.items() if name not in clock}
+    if isinstance(value, list):
+        return [_without_clock(inner) for inner in value]
+    return value
+
+
+@pytest.fixture(scope="session")
+def undisturbed(cluster: Cluster) -> Answer:
+    """The call when nothing happens to it."""
+    script = Script(FILE, "undisturbed", STARTED_AT_MS, from_s=FROM_S, seconds=SECONDS)
+    cluster.topics.send(topics.calls, script.event("started", 0, tracks=["agent", "customer"], codec="mulaw"))
+    cluster.topics.send(topics.audio, *script.audio(0, SECONDS), script.end())
+    return Answer(cluster, script)
+
+
+def test_every_utterance_comes_out_once_with_its_words_and_mood(undisturbed: Answer) -> None:
+    for track, said in SAID.items():
+        results = [r for r in undisturbed.results if r.track == track]
+        assert [r.utterance_id for r in results] == [f"undisturbed/{track}/{n}" for n in range(len(results))]
+        assert word_error_rate([(said, " ".join(r.text for r in results))]) < 0.25, results
+        assert undisturbed.summary.utterances[track] == len(results)
+    assert all(r.complete and (r.queue, r.agent) == ("sales", "agent of undisturbed") for r in undisturbed.results)
+    assert undisturbed.summary.complete
+    assert undisturbed.summary.polarity["customer"] < 0
+    assert undisturbed.summary.insights["churn_risk"] >= 1
+    assert undisturbed.summary.routing
+    assert undisturbed.metric.talk_ms == undisturbed.summary.talk_ms
+
+
+def test_clickhouse_has_every_fact_once(cluster: Cluster, undisturbed: Answer) -> None:
+    stored = undisturbed.rows("SELECT utterance_id, text FROM utterances FINAL WHERE call_id = {call:String}")
+    assert sorted(stored) == sorted((r.utterance_id, r.text) for r in undisturbed.results)
+    [(text, reason)] = undisturbed.rows("SELECT text, reason FROM calls FINAL WHERE call_id = {call:String}")
+    assert (text, reason) == (undisturbed.summary.text, "completed")
+    assert all(undisturbed.stored()), "utterances, insights, decisions and figures"
+
+
+def test_whoever_is_killed_the_answer_is_the_same(
+    cluster: Cluster, undisturbed: Answer, clickhouse_server: Server
+) -> None:
+    """Every worker once, each just after it has sent something that it has not committed; and ClickHouse itself."""
+    script = Script(FILE, "disturbed", STARTED_AT_MS, from_s=FROM_S, seconds=SECONDS)
+    send, until = cluster.topics.send, cluster.topics.until
+    send(topics.calls, script.event("started", 0, tracks=["agent", "customer"], codec="mulaw"))
+    send(topics.audio, *script.audio(0, 6.5))
+    until(topics.segments, script.call_id, len)
+    cluster.kill("chunking")
+    until(topics.results, script.call_id, len)
+    cluster.kill("results", "stt")
+    clickhouse_server.process.stop(timeout_s=0)
+    send(topics.audio, *script.audio(6.5, 12.5))
+    cluster.restart("chunking", "results", "stt")
+    until(topics.results, script.call_id, lambda rs: len({r.utterance_id for r in rs}) >= 3)
+    cluster.kill("analytics", "sentiment", "insights", "clickhouse")
+    clickhouse_server.start()
+    send(topics.audio, *script.audio(12.5, SECONDS), script.end())
+    cluster.restart("analytics", "sentiment", "insights", "clickhouse")
+    until(topics.metrics, script.call_id, lambda ms: any(m.final for m in ms if isinstance(m, CallMetric)))
+    cluster.kill("routing", "clickhouse", "analytics", "results")
+    cluster.restart("routing", "clickhouse", "analytics", "results")
+    answer = Answer(cluster, script)
+    assert sorted(answer.by_id().items()) == sorted(undisturbed.by_id().items())
+    assert answer.anonymous(answer.summary) == undisturbed.anonymous(undisturbed.summary)
+    assert answer.anonymous(answer.stored()) == undisturbed.anonymous(undisturbed.stored())
+    assert answer.windows() == undisturbed.windows()
+    for worker in cluster.workers.values():
+        worker.wait_ready()
