@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from agents.all import STAGES
 from voicestream import topics
 from voicestream.cli.main import Commands
 from voicestream.gateway.protocol import CLOSE_CODES
@@ -21,7 +22,7 @@ DOCS = sorted(
         *ROOT.glob("training/**/*.md"),
     ]
 )
-RUNNABLE = [ROOT / "README.md", ROOT / "docs" / "agents.md", ROOT / "CONTRIBUTING.md"]
+RUNNABLE = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "docs" / "agents.md", ROOT / "docs" / "insights.md"]
 SUFFIXES = "py|md|avsc|yaml|yml|toml|sql|wav|flac|json|onnx|txt|html|js|css"
 PLACES = (ROOT, ROOT / "src" / "voicestream")
 
@@ -167,6 +168,19 @@ def test_the_protocol_document_has_every_close_code() -> None:
     text = (ROOT / "docs" / "protocol.md").read_text()
     rows = re.findall(r"^\| `(\w+)` \| (\d{4}) \|", text, re.MULTILINE)
     assert {code: int(number) for code, number in rows} == CLOSE_CODES
+
+
+def test_the_architecture_says_who_writes_and_reads_each_topic() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    rows = re.findall(r"^\| `(voice\.\w+)` \| (.*) \| (.*) \| (.*) \|$", text, re.MULTILINE)
+    found = {topic: [set(cell.split(", ")) for cell in cells] for topic, *cells in rows}
+    wanted = {}
+    for topic in topics.ALL:
+        writers = {s.name for s in STAGES for a in (*s.agents, *s.punctuators) if topic in a.outputs}
+        readers = {s.name for s in STAGES for a in s.agents if topic in a.inputs}
+        writers = {"every stage"} if topic is topics.dlq else writers or {"gateway"}
+        wanted[topic.name] = [{kind.__name__ for kind in topic.types}, writers, readers]
+    assert found == wanted
 
 
 def test_the_readme_has_the_two_commands() -> None:
