@@ -19,7 +19,7 @@ def topics_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
         yield running
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def settings(topics_broker: Broker) -> Settings:
     return Settings(
         _env_file=None,

@@ -1,12 +1,25 @@
 """Twilio Media Streams, message by message as Twilio sends them."""
 
 import json
+from collections.abc import AsyncIterator
 
-from gateway_helpers import FRAME, Running, new_call_id, receive, twilio_media, twilio_start
+import pytest
+import pytest_asyncio
+from gateway_helpers import FRAME, Running, new_call_id, receive, serving, twilio_media, twilio_start
 
 from voicestream import topics
 from voicestream.records import AudioChunk, CallEvent, EndOfCall
+from voicestream.settings import Settings
 from voicestream.streams.record import Record
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def gateway(settings: Settings) -> AsyncIterator[Running]:
+    async with serving(settings) as running:
+        yield running
+
 
 CONNECTED = '{"event": "connected", "protocol": "Call", "version": "1.0.0"}'
 STOP = '{"event": "stop", "sequenceNumber": "9", "streamSid": "MZ1", "stop": {"accountSid": "AC1", "callSid": "x"}}'

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from voicestream import topics
 from voicestream.embedded.broker import Broker
 from voicestream.embedded.child import free_port
 from voicestream.errors import GatewayError
-from voicestream.gateway import consumer, create_app, producer
+from voicestream.gateway import GatewayServer, consumer, create_app, producer
 from voicestream.gateway.producer import bootstrap_servers
 from voicestream.gateway.protocol import MAX_FRAME_BYTES
 from voicestream.records import AudioChunk, EndOfCall
@@ -28,11 +29,11 @@ async def test_no_broker_is_said_and_new_calls_are_put_off(settings: Settings, m
         assert ready.status_code == 503
         assert "does not answer" in ready.json()["reason"]
         assert (await gateway.get("/healthz")).status_code == 200
-        async with gateway.raw(new_call_id()) as socket:
-            await socket.send(hello())
-            assert (await receive(socket))["code"] == "overloaded"
-            await socket.wait_closed()
-            assert socket.close_code == 1013
+        async with gateway.raw(new_call_id()) as line:
+            await line.send(hello())
+            assert (await receive(line))["code"] == "overloaded"
+            await line.wait_closed()
+            assert line.close_code == 1013
 
 
 async def test_a_broker_without_the_topics_is_not_ready(settings: Settings, tmp_path: Path) -> None:
@@ -50,28 +51,28 @@ async def test_a_broker_that_stalls_slows_callers_then_puts_them_off_and_nothing
         patient = settings.model_copy(update={"broker": broker.url, "gateway_grace_s": 10.0})
         async with serving(patient) as gateway:
             call_id = new_call_id()
-            async with gateway.raw(call_id) as socket:
-                await say_hello(socket, tracks=["mono"])
-                await socket.send(frame(0, audio=bytes(8000)))
-                await receive(socket)
+            async with gateway.raw(call_id) as line:
+                await say_hello(line, tracks=["mono"])
+                await line.send(frame(0, audio=bytes(8000)))
+                await receive(line)
                 os.kill(broker.child.pid, signal.SIGSTOP)
                 try:
                     sent = 1
                     while gateway.gateway.producer.queued_bytes < 1024 * 1024:
-                        await socket.send(frame(sent, audio=bytes([sent % 256]) * MAX_FRAME_BYTES))
+                        await line.send(frame(sent, audio=bytes([sent % 256]) * MAX_FRAME_BYTES))
                         sent += 1
                         await asyncio.sleep(0.002)
-                    assert (await receive(socket))["code"] == "overloaded"
-                    await socket.wait_closed()
-                    assert socket.close_code == 1013
+                    assert (await receive(line))["code"] == "overloaded"
+                    await line.wait_closed()
+                    assert line.close_code == 1013
                 finally:
                     os.kill(broker.child.pid, signal.SIGCONT)
-            async with gateway.raw(call_id) as socket:
-                following = (await say_hello(socket, tracks=["mono"], resume=0))["next"]["mono"]
+            async with gateway.raw(call_id) as line:
+                following = (await say_hello(line, tracks=["mono"], resume=0))["next"]["mono"]
                 for sequence in range(following, sent + 1):
-                    await socket.send(frame(sequence, audio=bytes([sequence % 256]) * MAX_FRAME_BYTES))
-                await socket.send('{"type": "end"}')
-                messages = await receive_until(socket, lambda message: message["type"] == "ended")
+                    await line.send(frame(sequence, audio=bytes([sequence % 256]) * MAX_FRAME_BYTES))
+                await line.send('{"type": "end"}')
+                messages = await receive_until(line, lambda message: message["type"] == "ended")
             assert max(m["sequence"] for m in messages if m["type"] == "ack") == sent
             records = await gateway.read(topics.audio, call_id, lambda record: isinstance(record, EndOfCall))
             chunks = [record for record in records if isinstance(record, AudioChunk)]
@@ -84,24 +85,24 @@ async def test_a_call_whose_audio_is_lost_for_good_ends_and_says_so(settings: Se
         await create_all(broker)
         async with serving(settings.model_copy(update={"broker": broker.url})) as gateway:
             call_id = new_call_id()
-            async with gateway.raw(call_id) as socket:
-                await say_hello(socket, tracks=["mono"])
-                await socket.send(frame(0, audio=bytes(800)))
-                await receive(socket)
+            async with gateway.raw(call_id) as line:
+                await say_hello(line, tracks=["mono"])
+                await line.send(frame(0, audio=bytes(800)))
+                await receive(line)
                 os.kill(broker.child.pid, signal.SIGSTOP)
                 try:
-                    await socket.send(frame(1, audio=bytes(800)))
+                    await line.send(frame(1, audio=bytes(800)))
                     await asyncio.sleep(0.1)
                     gateway.gateway.producer._producer.purge(in_queue=True, in_flight=True)
-                    error = await receive(socket)
+                    error = await receive(line)
                 finally:
                     os.kill(broker.child.pid, signal.SIGCONT)
                 assert error["code"] == "internal"
                 assert "the broker refused audio" in error["message"]
-                await socket.wait_closed()
-                assert socket.close_code == 1011
-            async with gateway.raw(call_id) as socket:
-                assert (await say_hello(socket, tracks=["mono"], resume=0))["code"] == "call_ended"
+                await line.wait_closed()
+                assert line.close_code == 1011
+            async with gateway.raw(call_id) as line:
+                assert (await say_hello(line, tracks=["mono"], resume=0))["code"] == "call_ended"
             assert (await gateway.get("/v1/stats")).json()["lost_chunks"] == 1
 
 
@@ -111,3 +112,12 @@ def test_a_broker_setting_that_is_no_address_is_named(settings: Settings) -> Non
     for broker in ("embedded", "http://a:1", "kafka://"):
         with pytest.raises(GatewayError, match="VOICESTREAM_BROKER="):
             create_app(settings.model_copy(update={"broker": broker}))
+
+
+def test_an_address_that_is_taken_is_named(settings: Settings) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(GatewayError, match=f"cannot listen on 127.0.0.1:{port}"):
+            GatewayServer(settings.model_copy(update={"gateway_port": port}))
