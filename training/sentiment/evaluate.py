@@ -127,7 +127,7 @@ def main() -> None:
     models = {"int8": OnnxEncoder()} | ({"fp32": fp32_model(arguments.fp32)} if arguments.fp32 else {})
     held_out = read_lines(sorted((LINES / "heldout").glob("*.tsv")))
     sets = {
-        "held-out scenarios, never looked at": [line for line in held_out if line.scenario in BLIND],
+        "held-out scenarios, not looked at before": [line for line in held_out if line.scenario in BLIND],
         "held-out scenarios, mistakes read once": [line for line in held_out if line.scenario not in BLIND],
         "scripted calls, mistakes read once": read_calls(CALLS),
     }
