@@ -18,7 +18,6 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("project")
     written = CliRunner().invoke(app, ["agent", "new", "asked_questions", "--folder", str(folder)])
     assert written.exit_code == 0, written.output
-    (folder / "agents" / "__init__.py").touch()
     return folder
 
 
