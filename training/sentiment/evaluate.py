@@ -21,6 +21,7 @@ import yaml
 from data import LINES, Example, example, read_goemotions, read_lines
 from labels import EMOTIONS, POLARITIES
 from numpy.typing import NDArray
+from speech import unpunctuated
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 from voicestream.sentiment.onnx_encoder import WEIGHTS, OnnxEncoder
@@ -130,6 +131,7 @@ def main() -> None:
         "held-out scenarios, not looked at before": [line for line in held_out if line.scenario in BLIND],
         "held-out scenarios, mistakes read once": [line for line in held_out if line.scenario not in BLIND],
         "scripted calls, mistakes read once": read_calls(CALLS),
+        "all held-out scenarios, no punctuation": [replace(line, text=unpunctuated(line.text)) for line in held_out],
     }
     if arguments.goemotions:
         sets["GoEmotions test"] = read_goemotions(arguments.goemotions, "test")

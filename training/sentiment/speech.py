@@ -7,6 +7,11 @@ _PUNCTUATION = re.compile(r"[^\w\s']|_")
 _FILLERS = ("uh", "um", "I mean", "you know", "well", "so", "like", "okay so", "yeah", "look", "honestly", "right")
 
 
+def unpunctuated(text: str) -> str:
+    """The text without punctuation, or as it was where nothing would be left."""
+    return " ".join(_PUNCTUATION.sub(" ", text).split()) or text
+
+
 def as_spoken(text: str, chance: random.Random) -> str:
     """A variant of the text with the same mood; about four in ten come back as they were."""
     words = text.split()
@@ -18,6 +23,4 @@ def as_spoken(text: str, chance: random.Random) -> str:
     if len(words) > 8 and chance.random() < 0.06:
         words.pop(chance.randrange(len(words)))
     text = " ".join(words)
-    if chance.random() < 0.5:
-        text = " ".join(_PUNCTUATION.sub(" ", text).split()) or text
-    return text
+    return unpunctuated(text) if chance.random() < 0.5 else text
