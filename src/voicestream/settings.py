@@ -64,6 +64,9 @@ class Settings(BaseSettings):
     ready_file: Path | None = Field(
         None, description="A worker creates this file once its partitions are assigned and its state is recovered."
     )
+    metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="Port on which a worker serves Prometheus metrics on loopback."
+    )
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
 
 

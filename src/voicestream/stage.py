@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import faust
+import prometheus_client
 
 from voicestream import topics
 from voicestream.admin import create_topics
@@ -64,10 +65,27 @@ def worker_config(config: Settings) -> WorkerConfig:
         broker=f"kafka://{broker.netloc or 'none'}",
         environment=Environment(codec(), topics.dlq),
         options=options,
-        prepare=partial(_create_topics, config),
+        prepare=partial(_prepare, config),
         on_ready=_say_ready,
         expected_errors=(VoicestreamError, StreamsError),
     )
+
+
+async def _prepare(config: Settings, stages: Sequence[StreamsStage]) -> None:
+    if config.metrics_port is not None:
+        _serve_metrics(config.metrics_port)
+    await _create_topics(config, stages)
+
+
+def _serve_metrics(port: int) -> None:
+    try:
+        prometheus_client.start_http_server(port, addr="127.0.0.1")
+    except OSError as error:
+        raise SettingsError(
+            f"VOICESTREAM_METRICS_PORT is {port}, and 127.0.0.1:{port} cannot be had ({error.strerror}): every worker "
+            "of a machine needs a port of its own."
+        ) from error
+    log.info("metrics are at http://127.0.0.1:%d/metrics", port)
 
 
 async def _create_topics(config: Settings, stages: Sequence[StreamsStage]) -> None:

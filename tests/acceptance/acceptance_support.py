@@ -4,7 +4,10 @@ import os
 import signal
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, Producer, Topic
 from voicestream.client.call import FRAME_MS, Call
 from voicestream.codec import codec
 from voicestream.embedded.broker import Broker
-from voicestream.embedded.child import Child
+from voicestream.embedded.child import Child, free_port
 from voicestream.records import AudioChunk, CallEvent, EndOfCall
 from voicestream.sinks.clickhouse import ClickHouse
 from voicestream.streams.errors import DecodeError
@@ -119,6 +122,7 @@ class Topics:
         options = {"bootstrap.servers": broker.bootstrap}
         self._producer = Producer({**options, "partitioner": "murmur2_random", "linger.ms": 0})
         self._options = {**options, "group.id": "test", "fetch.wait.max.ms": 50, "enable.auto.commit": False}
+        self._options["enable.partition.eof"] = True  # the end as fetches see it; a broker may be asked in vain
 
     def send(self, topic: Topic[Any], *records: Record) -> None:
         for record in records:
@@ -138,21 +142,22 @@ class Topics:
         return where[0]
 
     def read(self, topic: Topic[Any]) -> Iterator[Record | None]:
-        """The records of a topic as they come, and None whenever there is nothing new; ends with the patience."""
+        """The records of a topic as they come, and None whenever we are at its end; stops with the patience."""
         consumer = Consumer(self._options)
         deadline = time.monotonic() + PATIENCE_S
         try:
             partitions = consumer.list_topics(topic.name, timeout=30).topics[topic.name].partitions
             consumer.assign([TopicPartition(topic.name, number, OFFSET_BEGINNING) for number in partitions])
+            at_end: set[int] = set()
             while time.monotonic() < deadline:
-                messages = consumer.consume(200, 0.2)
-                for message in messages:
-                    if message.error() is None:
-                        try:
-                            yield codec().decode(topic, message.value())
-                        except DecodeError:
-                            continue
-                if not messages:
+                for message in consumer.consume(200, 0.1):
+                    if message.error() is not None:
+                        at_end.add(message.partition())
+                        continue
+                    at_end.discard(message.partition())
+                    with suppress(DecodeError):
+                        yield codec().decode(topic, message.value())
+                if len(at_end) == len(partitions):
                     yield None
         finally:
             consumer.close()
@@ -168,9 +173,9 @@ class Topics:
                 found.append(record)
         raise AssertionError(f"call {call_id}: not in time on {topic.name}; there were {found}")
 
-    def now(self, topic: Topic[Any], call_id: str) -> list[Any]:
-        """The records of a call that are there."""
-        return self.until(topic, call_id, lambda found: True)
+    def everything(self, topic: Topic[Any]) -> list[Any]:
+        """The records that are there."""
+        return list(takewhile(lambda record: record is not None, self.read(topic)))
 
 
 class Cluster:
@@ -182,11 +187,14 @@ class Cluster:
         self.clickhouse = ClickHouse(clickhouse)
         self.env = {"VOICESTREAM_BROKER": broker.url, "VOICESTREAM_CLICKHOUSE": clickhouse, **env}
         self.workers: dict[str, Worker] = {}
+        self.metrics_ports: dict[str, str] = {}
 
     def start(self, names: Iterable[str]) -> None:
         """Start workers at once, and wait until all are ready."""
         for name in names:
-            self.workers[name] = Worker(name, self.folder, **self.env)
+            port = str(free_port())
+            self.metrics_ports[name] = port
+            self.workers[name] = Worker(name, self.folder, **self.env, VOICESTREAM_METRICS_PORT=port)
         for worker in self.workers.values():
             worker.wait_ready()
 
@@ -203,6 +211,15 @@ class Cluster:
         for worker in self.workers.values():
             worker.stop()
         self.clickhouse.close()
+
+    def metrics(self, name: str) -> dict[str, float]:
+        """What a worker tells Prometheus, by metric with its labels."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_ports[name]}/metrics", timeout=10) as answer:
+            lines = [line for line in answer.read().decode().splitlines() if not line.startswith("#")]
+        return {metric: float(value) for metric, _, value in (line.rpartition(" ") for line in lines)}
+
+    def lag(self, name: str) -> float:
+        return sum(value for metric, value in self.metrics(name).items() if metric.startswith("voicestream_agent_lag{"))
 
     def rows(self, sql: str, **parameters: Any) -> list[tuple[Any, ...]]:
         return self.clickhouse.query(sql, parameters).rows

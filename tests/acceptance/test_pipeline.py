@@ -1,13 +1,15 @@
 """A call through every stage, each in a process of its own: what comes out, whoever is killed and whatever comes in."""
 
 import time
+from collections import Counter
 from typing import Any
 
 import msgspec
 import pytest
-from acceptance_support import Cluster, Script, Server, wait_until
+from acceptance_support import STAGES, Cluster, Script, Server, wait_until
 
 from voicestream import topics
+from voicestream.codec import codec
 from voicestream.records import CallMetric, CallSummary, UtteranceResult
 from voicestream.stt.wer import word_error_rate
 
@@ -121,6 +123,64 @@ def test_clickhouse_has_every_fact_once(cluster: Cluster, undisturbed: Answer) -
     assert all(undisturbed.stored()), "utterances, insights, decisions and figures"
 
 
+def test_a_worker_tells_prometheus_what_it_does(cluster: Cluster, undisturbed: Answer) -> None:
+    metrics = cluster.metrics("results")
+    labels = '{agent="join",stage="results"}'
+    assert metrics[f"voicestream_agent_outputs_total{labels}"] >= len(undisturbed.results)
+    wait_until(
+        "all committed", lambda: any("_lag" in m for m in cluster.metrics("results")) and not cluster.lag("results")
+    )
+
+
+def test_what_cannot_be_read_becomes_a_dead_letter_and_the_rest_goes_on(cluster: Cluster, undisturbed: Answer) -> None:
+    script = Script(FILE, "beset", STARTED_AT_MS, from_s=FROM_S, seconds=4.6)
+    audio = script.audio(0, 4.6)
+    half_a_sample = msgspec.structs.replace(audio[0], codec="pcm16", audio=b"odd")
+    no_such_codec = msgspec.structs.replace(audio[0], codec="opus")
+    started = script.event("started", 0)
+    bad = {
+        "no Avro framing": b"\x07 not Avro",
+        "unknown schema": b"\xc3\x01" + bytes(8) + b"whatever",
+        "of schema CallEvent": codec().encode(topics.calls, started),
+        "not a valid AudioChunk": codec().encode(topics.audio, audio[0])[:40],
+        "half a sample": codec().encode(topics.audio, half_a_sample),
+        "opus": codec().encode(topics.audio, no_such_codec),
+    }
+    cluster.topics.send(topics.calls, started)
+    cluster.topics.send(topics.audio, *audio[:30])
+    where = {why: cluster.topics.send_raw(topics.audio, script.call_id, value) for why, value in bad.items()}
+    cluster.topics.send(topics.audio, *audio[30:], script.end())
+    said = Answer(cluster, script)
+    assert [r.text for r in said.results] == [r.text for r in undisturbed.results if r.end_ms < 4_600]
+
+    wait_until("all letters in ClickHouse", lambda: len(cluster.rows("SELECT 1 FROM dead_letters FINAL")) >= len(bad))
+    letters = cluster.rows(
+        "SELECT partition, offset, hex(source_value), source_key, topic, stage, step, error, message "
+        "FROM dead_letters FINAL ORDER BY offset"
+    )
+    assert len(letters) == len(bad)
+    for (why, value), letter in zip(bad.items(), letters, strict=True):
+        assert letter[:6] == (*where[why], value.hex().upper(), script.call_id, "voice.audio", "chunking")
+        assert letter[6] == ("process" if why in ("half a sample", "opus") else "decode")
+        assert why.split()[-1] in letter[8]
+    sent = cluster.topics.everything(topics.dlq)
+    assert sorted(letter.offset for letter in sent) == sorted(offset for _, offset in where.values())
+    assert all(worker.alive for worker in cluster.workers.values())
+
+
+def test_while_clickhouse_is_away_nothing_is_lost(cluster: Cluster, clickhouse_server: Server) -> None:
+    wait_until("nothing to do", lambda: not cluster.lag("clickhouse"))
+    clickhouse_server.process.stop(timeout_s=0)
+    events = [Script(FILE, f"away-{n}", STARTED_AT_MS, from_s=0, seconds=1).event("started", 0) for n in range(20)]
+    cluster.topics.send(topics.calls, *events)
+    wait_until("the worker waits", lambda: cluster.lag("clickhouse") == len(events))
+    clickhouse_server.start()
+    count = "SELECT count() FROM calls FINAL WHERE call_id LIKE 'away-%'"
+    wait_until("all in ClickHouse", lambda: cluster.rows(count) == [(len(events),)])
+    wait_until("all committed", lambda: not cluster.lag("clickhouse"))
+    assert "Traceback" not in cluster.workers["clickhouse"].said()
+
+
 def test_whoever_is_killed_the_answer_is_the_same(
     cluster: Cluster, undisturbed: Answer, clickhouse_server: Server
 ) -> None:
@@ -151,3 +211,25 @@ def test_whoever_is_killed_the_answer_is_the_same(
     assert answer.windows() == undisturbed.windows()
     for worker in cluster.workers.values():
         worker.wait_ready()
+
+
+def test_a_worker_that_is_told_to_stop_leaves_nothing_undone(cluster: Cluster, undisturbed: Answer) -> None:
+    def sent() -> Counter[tuple[str, str]]:
+        read = (topics.segments, topics.transcripts, topics.sentiment, topics.insights, topics.routing, topics.results)
+        of_calls = [(topic.name, r) for topic in read for r in cluster.topics.everything(topic)]
+        return Counter((name, r.call_id) for name, r in of_calls if r.call_id != "afterwards")
+
+    before = sent()
+    for worker in cluster.workers.values():
+        worker.terminate()
+    assert {name: worker.wait() for name, worker in cluster.workers.items()} == dict.fromkeys(STAGES, 0)
+    cluster.restart(*STAGES)
+    for worker in cluster.workers.values():
+        worker.wait_ready()
+    script = Script(FILE, "afterwards", STARTED_AT_MS, from_s=FROM_S, seconds=4.6)
+    cluster.topics.send(topics.calls, script.event("started", 0))
+    cluster.topics.send(topics.audio, *script.audio(0, 4.6), script.end())
+    Answer(cluster, script)
+    assert sent() == before
+    for worker in cluster.workers.values():
+        assert "Traceback" not in worker.said(), worker.name

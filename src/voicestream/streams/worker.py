@@ -19,6 +19,7 @@ from faust.types import TP
 
 from voicestream.streams.errors import StreamsError, TopologyError
 from voicestream.streams.message import Message, Outgoing, TopicPartition
+from voicestream.streams.metrics import METRICS
 from voicestream.streams.recovery import recover
 from voicestream.streams.runner import AgentRunner, run_punctuator
 from voicestream.streams.stage import Stage
@@ -78,9 +79,13 @@ class StagesConsumer(FaustConsumer):
                 yield TP(tp.topic, tp.partition)
 
     def _new_offset(self, tp: TP) -> int | None:
-        if tp.topic in self.stages.topics:
-            return self.stages.committable(TopicPartition(tp.topic, tp.partition))
-        return super()._new_offset(tp)
+        if tp.topic not in self.stages.topics:
+            return super()._new_offset(tp)
+        offset = self.stages.committable(TopicPartition(tp.topic, tp.partition))
+        end = self.highwater(tp)
+        if offset is not None and end is not None:
+            METRICS.lag.labels(tp.topic, tp.partition).set(max(0, end - offset))
+        return offset
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         await self.stages.pause()
@@ -191,6 +196,7 @@ class Worker:
         """Forget what is under way: the partitions will be read again from what was committed."""
         self.assigned = set()
         self._full.clear()
+        METRICS.lag.clear()  # the partitions of others are not ours to report
         for runner in self._runners:
             runner.discard()
 
