@@ -43,7 +43,7 @@ async def load() -> None:
 
 @stage.agent(topics.transcripts, out=topics.sentiment, state=trends, batch=Batch(max_size=32, within_ms=10))
 async def words(batch: list[Transcript | EndOfCall], states: list[State[Moods]]) -> list[Sentiment | EndOfCall]:
-    """Polarity and emotion of what was said, of many calls in one run of the model, and how each call goes."""
+    """Polarity and emotion of what was said, for the waiting utterances of all calls at once, and how each call goes."""
     model = models[0]
     said = [record for record in batch if isinstance(record, Transcript)]
     start = time.perf_counter()
