@@ -6,11 +6,13 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 
 from agents.all import STAGES
 from voicestream import topics
 from voicestream.cli.main import Commands
 from voicestream.gateway.protocol import CLOSE_CODES
+from voicestream.gateway.stats import GatewayStats
 from voicestream.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -22,7 +24,11 @@ DOCS = sorted(
         *ROOT.glob("training/**/*.md"),
     ]
 )
-RUNNABLE = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "docs" / "agents.md", ROOT / "docs" / "insights.md"]
+RUNNABLE = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *(ROOT / "docs" / f"{name}.md" for name in ("agents", "insights", "models")),
+]
 SUFFIXES = "py|md|avsc|yaml|yml|toml|sql|wav|flac|json|onnx|txt|html|js|css"
 PLACES = (ROOT, ROOT / "src" / "voicestream")
 
@@ -140,6 +146,14 @@ def test_settings_that_are_named_exist(path: Path) -> None:
     known = {f"VOICESTREAM_{field}".upper() for field in Settings.model_fields}
     for setting in re.findall(r"\bVOICESTREAM_[A-Z_]+", path.read_text()):
         assert setting in known, f"{name(path)}: there is no setting {setting}"
+
+
+@pytest.mark.parametrize("path", DOCS, ids=name)
+def test_metrics_that_are_named_exist(path: Path) -> None:
+    families = [*REGISTRY.collect(), *GatewayStats().collect()]
+    known = {f"{f.name}_total" if f.type == "counter" else f.name for f in families}
+    for metric in re.findall(r"`(voicestream_(?:agent|gateway|insight)_\w*[a-z])`", prose(path)):
+        assert metric in known, f"{name(path)}: there is no metric {metric}"
 
 
 def test_operations_has_every_setting_with_its_default() -> None:
