@@ -3,8 +3,10 @@
 from functools import lru_cache
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from voicestream.errors import SettingsError
 
 
 class Settings(BaseSettings):
@@ -72,5 +74,11 @@ class Settings(BaseSettings):
 
 @lru_cache
 def settings() -> Settings:
-    """The settings of this process, read once."""
-    return Settings()
+    """The settings of this process, read once; raises ``SettingsError`` naming each one that makes no sense."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        prefix = Settings.model_config["env_prefix"]
+        raise SettingsError(
+            "; ".join(f"{prefix}{e['loc'][0]}".upper() + f" is {e['input']!r}: {e['msg']}" for e in error.errors())
+        ) from error

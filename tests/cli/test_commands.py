@@ -79,6 +79,15 @@ def test_settings_tell_value_source_and_meaning_and_hide_secrets(configured) -> 
     assert "abc" not in output
 
 
+def test_a_setting_that_makes_no_sense_is_named(configured) -> None:
+    configured(partitions="many", gateway_port="-1")
+    result = run("settings")
+    assert result.exit_code == 1
+    assert "VOICESTREAM_PARTITIONS is 'many': Input should be a valid integer" in result.output
+    assert "VOICESTREAM_GATEWAY_PORT is '-1'" in result.output
+    assert "Traceback" not in result.output
+
+
 def test_every_setting_has_a_meaning() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
 
