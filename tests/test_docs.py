@@ -36,7 +36,7 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 PATH = re.compile(rf"[\w.*-]+(?:/[\w.*-]+)*/?\.?(?:{SUFFIXES})")
-DOTTED = re.compile(r"(?:[a-z_]\w*\.)+(?!NAME$|STAGE$)\w+")
+DOTTED = re.compile(r"[a-z_]\w*\.(?:\w+\.)*(?!NAME$|STAGE$)\w+")
 PLUG_INS = {"voicestream.stt_engines", "voicestream.sentiment_models", "voicestream.insight_extractors"}
 
 
