@@ -4,9 +4,10 @@ import msgspec
 
 from voicestream import Keyed, Stage, State, topics
 from voicestream.calls import queues
-from voicestream.calls.figures import Figures, Spoken, figures
+from voicestream.calls.figures import Spoken, figures
 from voicestream.calls.queues import QueueState
 from voicestream.records import CallMetric, CallSummary, UtteranceResult, WindowMetric
+from voicestream.records.metrics import CallFigures
 from voicestream.streams.topic import Topic
 
 
@@ -42,28 +43,24 @@ async def call_figures(
     state.value = call
     duration = max(s.end_ms for s in call.spoken)
     metric = CallMetric(
-        call_id=result.call_id,
         at_ms=result.at_ms,
         queue=result.queue,
         agent=result.agent,
-        duration_ms=duration,
         revision=call.revision,
         final=False,
-        **msgspec.structs.asdict(figures(call.spoken, duration)),
+        **msgspec.structs.asdict(figures(result.call_id, call.spoken, duration)),
     )
     return [metric, Keyed(f"{result.queue or ''}/{result.agent or ''}", result)]
 
 
 def _final(call: CallSummary, revision: int) -> CallMetric:
     return CallMetric(
-        call_id=call.call_id,
         at_ms=call.ended_at_ms,
         queue=call.queue,
         agent=call.agent,
-        duration_ms=call.duration_ms,
         revision=revision,
         final=True,
-        **{name: getattr(call, name) for name in Figures.__struct_fields__},
+        **{name: getattr(call, name) for name in CallFigures.__struct_fields__},
     )
 
 

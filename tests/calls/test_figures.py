@@ -13,6 +13,7 @@ def spoken(track, start, end, words=10, polarity=None, number=0, insights=None):
 
 def test_a_call_by_hand():
     measured = figures(
+        "c",
         [
             spoken("agent", 0, 4_000, words=10, polarity=0.5),
             spoken("customer", 5_000, 8_000, words=9, polarity=-1.0, insights={"price": 2}),
@@ -37,13 +38,13 @@ def test_a_call_by_hand():
 
 
 def test_a_back_channel_is_no_interruption():
-    measured = figures([spoken("agent", 0, 5_000), spoken("customer", 2_000, 2_500)], 5_000)
+    measured = figures("c", [spoken("agent", 0, 5_000), spoken("customer", 2_000, 2_500)], 5_000)
     assert measured.interruptions == {"agent": 0, "customer": 0}
     assert measured.overlap_ms == 500
 
 
 def test_nothing_said():
-    measured = figures([], 9_000)
+    measured = figures("c", [], 9_000)
     assert measured.silence_ms == 9_000
     assert measured.talk_ms == {}
 
@@ -54,7 +55,7 @@ times = st.tuples(st.sampled_from(["agent", "customer"]), st.integers(0, 500), s
 @given(st.lists(times, max_size=30))
 def test_against_counting_milliseconds(drawn):
     said = [spoken(track, start, start + length) for track, start, length in drawn]
-    measured = figures(said, 700)
+    measured = figures("c", said, 700)
     heard = {track: {ms for s in said if s.track == track for ms in range(s.start_ms, s.end_ms)} for track in
              ("agent", "customer")}  # fmt: skip
     assert {t: ms for t, ms in measured.talk_ms.items() if ms} == {t: len(ms) for t, ms in heard.items() if ms}

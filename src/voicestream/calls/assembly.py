@@ -188,13 +188,11 @@ def _result(state: CallState, said: Transcript, parts: Parts, now_ms: int) -> Ut
 def _summary(state: CallState, call_id: str, complete: bool) -> CallSummary:
     end = state.ends["stt"]
     started = state.started
-    measured = figures(state.spoken, end.duration_ms)
+    measured = figures(call_id, state.spoken, end.duration_ms)
     emotions = {track: _prevailing([s for s in state.spoken if s.track == track]) for track in measured.utterances}
     summary = CallSummary(
-        call_id=call_id,
         started_at_ms=started.at_ms if started else end.at_ms - end.duration_ms,
         ended_at_ms=end.at_ms,
-        duration_ms=end.duration_ms,
         reason=end.reason,
         protocol=started.protocol if started else "",
         queue=started.queue if started else None,

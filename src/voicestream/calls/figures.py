@@ -7,6 +7,7 @@ from itertools import groupby
 import msgspec
 
 from voicestream.records import UtteranceResult
+from voicestream.records.metrics import CallFigures
 
 MIN_OVERLAP_MS = 250
 """Shorter overlaps at the change of speakers are neither an interruption nor counted as overlap of it."""
@@ -39,23 +40,7 @@ class Spoken(msgspec.Struct, frozen=True, array_like=True):
         )
 
 
-class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    """The figures that ``CallMetric`` and ``CallSummary`` share; the schemas say what each is."""
-
-    talk_ms: dict[str, int]
-    talk_ratio: dict[str, float]
-    silence_ms: int
-    overlap_ms: int
-    interruptions: dict[str, int]
-    longest_monologue_ms: dict[str, int]
-    words_per_minute: dict[str, float]
-    utterances: dict[str, int]
-    polarity: dict[str, float]
-    polarity_quarters: dict[str, list[float | None]]
-    insights: dict[str, int]
-
-
-def figures(spoken: Iterable[Spoken], duration_ms: int) -> Figures:
+def figures(call_id: str, spoken: Iterable[Spoken], duration_ms: int) -> CallFigures:
     """The figures of a call that has lasted ``duration_ms`` and of which ``spoken`` is known."""
     said = sorted(spoken, key=lambda s: (s.start_ms, s.end_ms, s.track))
     tracks = sorted({s.track for s in said})
@@ -64,7 +49,9 @@ def figures(spoken: Iterable[Spoken], duration_ms: int) -> Figures:
     covered = _covered(said)
     total = sum(talk.values())
     words = {track: sum(s.words for s in of[track]) for track in tracks}
-    return Figures(
+    return CallFigures(
+        call_id=call_id,
+        duration_ms=duration_ms,
         talk_ms=talk,
         talk_ratio={track: talk[track] / total for track in tracks if total},
         silence_ms=max(0, duration_ms - covered),

@@ -1,7 +1,7 @@
 """A call in a few sentences, made from its figures: nothing is in it that is not in the record."""
 
-from voicestream.calls.figures import Figures
 from voicestream.records import CallSummary
+from voicestream.records.metrics import CallFigures
 
 _SIGNALS = {
     "competitor": "a competitor was named",
@@ -13,7 +13,7 @@ _SIGNALS = {
 }
 
 
-def outcome_of(measured: Figures) -> str:
+def outcome_of(measured: CallFigures) -> str:
     """What a call came to, as far as its insights and the end of its mood say."""
     insights = measured.insights
     ending = _last(measured.polarity_quarters.get("customer", measured.polarity_quarters.get("mono", [])))

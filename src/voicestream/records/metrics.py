@@ -28,12 +28,9 @@ class WindowMetric(Record, frozen=True, kw_only=True):
         return f"{self.queue}/{self.agent}"
 
 
-class CallMetric(CallRecord, frozen=True, kw_only=True):
-    """Figures of one call so far; the last one, marked final, is that of the whole call."""
+class CallFigures(CallRecord, frozen=True, kw_only=True):
+    """The figures of one call, as both ``CallMetric`` and ``CallSummary`` have them."""
 
-    at_ms: int
-    queue: str | None = None
-    agent: str | None = None
     duration_ms: int
     talk_ms: dict[str, int] = {}
     talk_ratio: dict[str, float] = {}
@@ -46,5 +43,13 @@ class CallMetric(CallRecord, frozen=True, kw_only=True):
     polarity: dict[str, float] = {}
     polarity_quarters: dict[str, list[float | None]] = {}
     insights: dict[str, int] = {}
+
+
+class CallMetric(CallFigures, frozen=True, kw_only=True):
+    """Figures of one call so far; the last one, marked final, is that of the whole call."""
+
+    at_ms: int
+    queue: str | None = None
+    agent: str | None = None
     revision: int
     final: bool

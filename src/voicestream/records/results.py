@@ -3,6 +3,7 @@
 import msgspec
 
 from voicestream.records.base import CallRecord
+from voicestream.records.metrics import CallFigures
 from voicestream.records.track import Track
 
 
@@ -48,29 +49,17 @@ class UtteranceResult(CallRecord, frozen=True, kw_only=True):
     complete: bool = True
 
 
-class CallSummary(CallRecord, frozen=True, kw_only=True):
+class CallSummary(CallFigures, frozen=True, kw_only=True):
     """One call when it is complete."""
 
     started_at_ms: int
     ended_at_ms: int
-    duration_ms: int
     reason: str
     protocol: str = ""
     queue: str | None = None
     agent: str | None = None
     customer: str | None = None
     metadata: dict[str, str] = {}
-    talk_ms: dict[str, int] = {}
-    talk_ratio: dict[str, float] = {}
-    silence_ms: int = 0
-    overlap_ms: int = 0
-    interruptions: dict[str, int] = {}
-    longest_monologue_ms: dict[str, int] = {}
-    words_per_minute: dict[str, float] = {}
-    utterances: dict[str, int] = {}
-    polarity: dict[str, float] = {}
-    polarity_quarters: dict[str, list[float | None]] = {}
-    insights: dict[str, int] = {}
     emotions: dict[str, str] = {}
     routing: list[str] = []
     outcome: str | None = None
