@@ -1,21 +1,11 @@
 """One broker, one ClickHouse server and one worker a stage, for all tests that leave them as they were."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from acceptance_support import STAGES, Cluster, Server
 
 from voicestream.embedded.broker import Broker
-
-HERE = Path(__file__).parent
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("acceptance"))
-            item.add_marker(pytest.mark.timeout(240))
 
 
 @pytest.fixture(scope="session")

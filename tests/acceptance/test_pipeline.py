@@ -13,6 +13,8 @@ from voicestream.codec import codec
 from voicestream.records import CallMetric, CallSummary, UtteranceResult
 from voicestream.stt.wer import word_error_rate
 
+pytestmark = [pytest.mark.xdist_group("acceptance"), pytest.mark.timeout(240)]
+
 FILE, FROM_S, SECONDS = "02-third-outage.wav", 21.4, 18.4
 SAID = {
     "agent": "I can schedule a technician to visit you on Monday. "

@@ -11,6 +11,8 @@ from voicestream.admin import create_topics
 from voicestream.embedded.broker import Broker
 from voicestream.embedded.child import free_port
 
+pytestmark = [pytest.mark.xdist_group("acceptance"), pytest.mark.timeout(240)]
+
 RULES = """\
 rules:
   - name: angry
