@@ -23,7 +23,7 @@ from voicestream.embedded.screen import Screen
 from voicestream.embedded.scripts import DemoCall
 from voicestream.embedded.stack import Stack
 from voicestream.errors import EmbeddedError
-from voicestream.records import UtteranceResult
+from voicestream.records import Insight, RoutingDecision, UtteranceResult
 from voicestream.settings import Settings
 from voicestream.sinks.clickhouse import ClickHouse, connect
 from voicestream.streams.dead_letter import DeadLetter
@@ -34,6 +34,11 @@ CALLS_A_CORE = 2  # what a core transcribes at once and keeps up
 MAX_CALLS = 10
 STAGGER_S = 0.7
 PATIENCE_S = 90.0  # without any news of the calls; the demo then says who lags
+FACTS = (
+    (topics.results, UtteranceResult, "utterance_id"),
+    (topics.insights, Insight, "insight_id"),
+    (topics.routing, RoutingDecision, "decision_id"),
+)
 FEED = "UtteranceResult,RoutingDecision,CallSummary"
 
 QUESTIONS = (
@@ -101,7 +106,6 @@ class _Demo:
         self._ids = [call.call.call_id for call in calls]
         self._key = stack.settings.api_keys.partition(",")[0].strip() or None
         self._heard_at = time.monotonic()
-        self._summaries: set[str] = set()
         self._ingest: Row = {}
 
     async def run(self) -> Report:
@@ -154,14 +158,15 @@ class _Demo:
                 message = json.loads(data)
                 if message.get("call_id") in self._ids:
                     self._heard_at = time.monotonic()
-                    if message["type"] == "CallSummary":
-                        self._summaries.add(message["call_id"])
                     self._screen.event(message)
 
     async def _wait(self, clickhouse: ClickHouse) -> None:
-        """Until ClickHouse has the summary of every call and every utterance that is on the topic of results."""
+        """Until ClickHouse has the summary of every call, and every utterance, insight and decision of them."""
+        ended = 0
         while True:
-            ended = await asyncio.to_thread(summaries_in, clickhouse, self._ids)
+            before, ended = ended, await asyncio.to_thread(summaries_in, clickhouse, self._ids)
+            if ended > before:
+                self._heard_at = time.monotonic()
             self._screen.doing(f"waiting for the last results: {ended} of {len(self._ids)} calls are complete")
             if ended == len(self._ids) and not await self._missing(clickhouse):
                 return
@@ -173,11 +178,13 @@ class _Demo:
             await asyncio.sleep(0.5)
 
     async def _missing(self, clickhouse: ClickHouse) -> set[str]:
-        """Ids of utterances that are on the topic of results and not in ClickHouse."""
-        records = await read_topic(self._stack.settings, topics.results)
-        sent = {r.utterance_id for r in records if isinstance(r, UtteranceResult) and r.call_id in self._ids}
+        """Ids of utterances, insights and decisions that are on their topics and not in ClickHouse."""
+        sent = set()
+        for topic, kind, name in FACTS:
+            records = await read_topic(self._stack.settings, topic)
+            sent |= {getattr(r, name) for r in records if isinstance(r, kind) and r.call_id in self._ids}
         rows = await asyncio.to_thread(read_rows, clickhouse, self._ids)
-        return sent - {row["utterance_id"] for row in rows.utterances}
+        return sent - rows.ids
 
     def _show(self, rows: Rows, report: Report) -> None:
         screen = self._screen

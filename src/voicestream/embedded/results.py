@@ -30,12 +30,19 @@ class Rows:
     insights: list[Row]
     routing: list[Row]
 
+    @property
+    def ids(self) -> set[str]:
+        """Identifiers of the utterances, insights and decisions."""
+        return {
+            *(row["utterance_id"] for row in self.utterances),
+            *(row["insight_id"] for row in self.insights),
+            *(row["decision_id"] for row in self.routing),
+        }
+
     def of(self, call_id: str) -> "Rows":
         """The rows of one call."""
-        return Rows(*([row for row in rows if row["call_id"] == call_id] for rows in self._tables()))
-
-    def _tables(self) -> tuple[list[Row], ...]:
-        return self.calls, self.utterances, self.insights, self.routing
+        tables = (self.calls, self.utterances, self.insights, self.routing)
+        return Rows(*([row for row in table if row["call_id"] == call_id] for table in tables))
 
 
 def read_rows(clickhouse: ClickHouse, call_ids: Collection[str]) -> Rows:
