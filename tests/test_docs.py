@@ -123,6 +123,17 @@ def resolves(dotted: str) -> bool:
     return False
 
 
+def test_a_name_that_leads_nowhere_is_noticed() -> None:
+    for there, not_there in (
+        ("gateway.track.TrackStream.add", "gateway.track.TrackStream.nope"),
+        ("topics.dlq", "topics.no"),
+    ):
+        assert DOTTED.fullmatch(there)
+        assert DOTTED.fullmatch(not_there)
+        assert resolves(there)
+        assert not resolves(not_there)
+
+
 @pytest.mark.parametrize("path", DOCS, ids=name)
 def test_topics_that_are_named_exist(path: Path) -> None:
     known = {topic.name for topic in topics.ALL}
