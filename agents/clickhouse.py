@@ -1,6 +1,7 @@
 """Calls, results, insights, routing, metrics and dead letters → ClickHouse, each fact once."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 
 from voicestream import Batch, BatchError, ErrorPolicy, Stage, topics
@@ -11,6 +12,8 @@ from voicestream.sinks.migrate import upgrade
 from voicestream.streams.dead_letter import DeadLetter
 from voicestream.streams.record import Record
 
+log = logging.getLogger(__name__)
+
 stage = Stage("clickhouse")
 sinks: list[ClickHouseSink] = []
 
@@ -20,6 +23,7 @@ async def open_sink() -> None:
     clickhouse = await asyncio.to_thread(connect, settings().clickhouse)
     await asyncio.to_thread(upgrade, clickhouse)
     sinks[:] = [ClickHouseSink(clickhouse)]
+    log.info("writing to %s", clickhouse.where)
 
 
 @stage.agent(

@@ -1,6 +1,7 @@
 """Calls, sentiment, insights and figures → voice.routing: what the rules decide, while the call goes on."""
 
 import asyncio
+import logging
 
 from voicestream import Stage, State, topics
 from voicestream.records import CallEvent, CallMetric, Insight, RoutingDecision, Sentiment
@@ -8,6 +9,8 @@ from voicestream.routing.evaluate import evaluate
 from voicestream.routing.rules import Rule, load_rules
 from voicestream.routing.state import RoutingState
 from voicestream.settings import settings
+
+log = logging.getLogger(__name__)
 
 FORGET_MS = 3_600_000  # after the last record of a call
 
@@ -19,6 +22,7 @@ rules: list[Rule] = []
 @stage.on_start
 async def load() -> None:
     rules[:] = await asyncio.to_thread(load_rules, settings().routing_rules)
+    log.info("%d rules of %s", len(rules), settings().routing_rules or "the package")
 
 
 @stage.agent(topics.calls, topics.sentiment, topics.insights, topics.metrics, out=topics.routing, state=calls)

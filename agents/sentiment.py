@@ -1,6 +1,7 @@
 """voice.transcripts and voice.segments → voice.sentiment: the mood of the words, and the tone of the voice."""
 
 import asyncio
+import logging
 import time
 
 import msgspec
@@ -12,6 +13,8 @@ from voicestream.records import EndOfCall, Sentiment, SpeechSegment, Track, Tran
 from voicestream.sentiment.engine import SentimentModel, load_model
 from voicestream.sentiment.trend import CallTrend
 from voicestream.settings import settings
+
+log = logging.getLogger(__name__)
 
 
 class Moods(msgspec.Struct):
@@ -39,11 +42,12 @@ async def load() -> None:
     model = await asyncio.to_thread(load_model, settings().sentiment_model)
     await asyncio.to_thread(model.warm_up)
     models[:] = [model]
+    log.info("mood by %s/%s", model.name, model.version)
 
 
 @stage.agent(topics.transcripts, out=topics.sentiment, state=trends, batch=Batch(max_size=32, within_ms=10))
 async def words(batch: list[Transcript | EndOfCall], states: list[State[Moods]]) -> list[Sentiment | EndOfCall]:
-    """Polarity and emotion of what was said, for the waiting utterances of all calls at once, and how each call goes."""
+    """Polarity and emotion of the utterances that wait, of all calls at once, and how each call goes."""
     model = models[0]
     said = [record for record in batch if isinstance(record, Transcript)]
     start = time.perf_counter()

@@ -1,6 +1,7 @@
 """voice.segments → voice.transcripts: speech to text, several calls at once, each call in order."""
 
 import asyncio
+import logging
 
 import msgspec
 import numpy as np
@@ -10,6 +11,8 @@ from voicestream.records import EndOfCall, SpeechSegment, Transcript, Word
 from voicestream.settings import settings
 from voicestream.stt.engine import Clip, SttEngine, load_engine
 from voicestream.stt.guards import guard
+
+log = logging.getLogger(__name__)
 
 stage = Stage("stt")
 engines: list[SttEngine] = []
@@ -21,6 +24,7 @@ async def load() -> None:
     engine = await asyncio.to_thread(load_engine, config.stt_engine, config.stt_model, capacity=config.stt_workers)
     await asyncio.to_thread(engine.warm_up)
     engines[:] = [engine]
+    log.info("speech to text by %s/%s, %d segments at once", engine.name, engine.model, config.stt_workers)
 
 
 @stage.agent(topics.segments, out=topics.transcripts, concurrency=settings().stt_workers)
