@@ -11,7 +11,7 @@ def test_thanks_is_a_compliment():
         assert driver.topic(topics.insights).read().kind == "compliment"
 
 
-def test_an_agent_who_thanks_is_polite_no_more():
+def test_thanks_of_the_agent_is_none():
     with TopologyTestDriver(stage) as driver:
         driver.topic(topics.transcripts).send(transcript(text="thank you for calling", track="agent"))
         assert driver.topic(topics.insights).read_all() == []
