@@ -28,7 +28,7 @@ class Processor(Protocol):
         """Take events of any partitions, in order within each; return what is to be sent."""
 
     async def punctuate(self, now_ms: int) -> Result:
-        """Called about once a second of wall-clock time."""
+        """Called about twice a second of wall-clock time."""
 
     def oldest_needed(self, topic: str, partition: int) -> int | None:
         """The offset from which the partition must be read again after a crash; ``None``: nothing is held."""

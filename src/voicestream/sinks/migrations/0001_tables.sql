@@ -168,7 +168,7 @@ COMMENT 'One row a call: its figures so far, while it is going on.';
 
 CREATE TABLE IF NOT EXISTS dead_letters
 (
-    letter_id    String                        COMMENT 'Identifier of the letter: stage/topic/partition/offset.',
+    letter_id    String                        COMMENT 'Identifier of the letter: stage/agent/topic/partition/offset.',
     topic        LowCardinality(String)        COMMENT 'Topic that the message came from, or was meant for.',
     partition    Int32                         COMMENT 'Partition of the source message.',
     offset       Int64                         COMMENT 'Offset of the source message.',
