@@ -13,22 +13,38 @@ from voicestream.records import EndOfCall, Sentiment, SpeechSegment, Track, Tran
 from voicestream.sentiment.engine import SentimentModel, load_model
 from voicestream.sentiment.trend import CallTrend
 from voicestream.settings import settings
+from voicestream.streams.clock import now_ms
 
 log = logging.getLogger(__name__)
 
+FORGET_MS = 3_600_000  # of wall clock after the last record of a call
 
-class Moods(msgspec.Struct):
-    """How a call goes, and the last utterance of each track that is in it: a killed stt says its last ones again."""
+
+class Heard(msgspec.Struct):
+    """What of a call is counted in: a stage that was killed says its last things again, even behind the call's end."""
+
+    reached: dict[Track, int] = {}
+    heard_ms: int = 0
+
+    def is_new(self, record: Transcript | SpeechSegment) -> bool:
+        """Whether ``record`` was not counted in before; from now on it is."""
+        if record.number <= self.reached.get(record.track, -1):
+            return False
+        self.reached[record.track] = record.number
+        self.heard_ms = now_ms()
+        return True
+
+
+class Moods(Heard):
+    """How a call goes."""
 
     trend: CallTrend = CallTrend()
-    reached: dict[Track, int] = {}
 
 
-class Voices(msgspec.Struct):
-    """What is usual for each speaker of a call, and the last segment of each that is in it."""
+class Voices(Heard):
+    """What is usual for each speaker of a call."""
 
     speakers: dict[Track, SpeakerBaseline] = {}
-    reached: dict[Track, int] = {}
 
 
 stage = Stage("sentiment")
@@ -56,14 +72,12 @@ async def words(batch: list[Transcript | EndOfCall], states: list[State[Moods]])
     out: list[Sentiment | EndOfCall] = []
     for record, state in zip(batch, states, strict=True):
         if isinstance(record, EndOfCall):
-            state.value = None
             out.append(msgspec.structs.replace(record, stage="sentiment"))
             continue
         mood = next(moods)
         call = state.value = state.value or Moods()
-        if record.number <= call.reached.get(record.track, -1):
+        if not call.is_new(record):
             continue
-        call.reached[record.track] = record.number
         call.trend = call.trend.add(record.track, record.at_ms, mood.polarity)
         trend = call.trend.tracks[record.track]
         out.append(
@@ -92,12 +106,10 @@ async def words(batch: list[Transcript | EndOfCall], states: list[State[Moods]])
 async def voice(segment: SpeechSegment | EndOfCall, state: State[Voices]) -> Sentiment | EndOfCall | None:
     """Pitch, energy and rate of a segment, and how far they are from what is usual for the speaker."""
     if isinstance(segment, EndOfCall):
-        state.value = None
         return msgspec.structs.replace(segment, stage="voice")
     call = state.value = state.value or Voices()
-    if segment.number <= call.reached.get(segment.track, -1):
+    if not call.is_new(segment):
         return None
-    call.reached[segment.track] = segment.number
     start = time.perf_counter()
     tone = await asyncio.to_thread(measure, np.frombuffer(segment.audio, "<i2"), segment.sample_rate)
     speaker = call.speakers.setdefault(segment.track, SpeakerBaseline())
@@ -118,6 +130,20 @@ async def voice(segment: SpeechSegment | EndOfCall, state: State[Voices]) -> Sen
         model="prosody/1",
         inference_ms=(time.perf_counter() - start) * 1000,
     )
+
+
+@stage.every(60_000, store=trends)
+async def forget_mood(now: int, call: State[Moods]) -> None:
+    """Forget the calls of which nothing has been heard for long."""
+    if call.value is not None and now - call.value.heard_ms > FORGET_MS:
+        call.value = None
+
+
+@stage.every(60_000, store=voices)
+async def forget_voice(now: int, call: State[Voices]) -> None:
+    """Forget the voices of those calls."""
+    if call.value is not None and now - call.value.heard_ms > FORGET_MS:
+        call.value = None
 
 
 app = stage.app()

@@ -1,6 +1,7 @@
 """A stage that was killed says again what it had not committed: what comes of a call is the same."""
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
@@ -10,7 +11,7 @@ from agents import results, sentiment
 from tests.samples import transcript
 from voicestream import topics
 from voicestream.calls.assembly import GIVE_UP_MS, ROUTING_MS
-from voicestream.records import CallEvent, CallSummary, RoutingDecision, Sentiment
+from voicestream.records import CallEvent, CallSummary, EndOfCall, RoutingDecision, Sentiment, SpeechSegment
 from voicestream.testing import TopologyTestDriver
 
 
@@ -92,13 +93,36 @@ def test_a_transcript_that_comes_twice_counts_once_in_the_mood_of_the_call():
         for n, text in enumerate(["This is terrible.", "Thank you so much, that is wonderful!", "Good."])
     ]
 
-    def moods(*records):
-        with TopologyTestDriver(sentiment.stage) as driver:
-            driver.topic(topics.transcripts).send(*records)
-            return [
-                msgspec.structs.replace(mood, inference_ms=0)
-                for mood in driver.topic(topics.sentiment)
-                if isinstance(mood, Sentiment)
-            ]
+    once = moods(topics.transcripts, *said, ends("stt"))
+    assert len(once) == 3
+    assert moods(topics.transcripts, *said[:2], *said[:2], said[2], ends("stt")) == once
+    assert moods(topics.transcripts, *said, ends("stt"), *said[1:], ends("stt")) == once
 
-    assert moods(*said[:2], *said[:2], said[2]) == moods(*said)
+
+def test_a_segment_that_comes_twice_counts_once_in_what_is_usual_for_its_speaker():
+    said = [
+        SpeechSegment(
+            utterance_id=f"c/agent/{n}", call_id="c", track="agent", number=n, start_ms=0, end_ms=1_000,
+            voice_start_ms=0, voice_end_ms=1_000, speech_ms=1_000, at_ms=n * 10_000, closed_by="pause",
+            sample_rate=16_000, audio=saw(hertz),
+        )
+        for n, hertz in enumerate([100, 120, 200])
+    ]  # fmt: skip
+    once = moods(topics.segments, *said, ends("chunking"))
+    assert len({mood.arousal for mood in once}) == 3
+    assert moods(topics.segments, *said[:2], *said[:2], said[2], ends("chunking")) == once
+    assert moods(topics.segments, *said, ends("chunking"), *said[1:], ends("chunking")) == once
+
+
+def saw(hertz):
+    return (np.arange(16_000) * hertz / 16_000 % 1 * 8_000).astype("<i2").tobytes()
+
+
+def moods(topic, *records):
+    with TopologyTestDriver(sentiment.stage) as driver:
+        driver.topic(topic).send(*records)
+        out = driver.topic(topics.sentiment).read_all()
+        assert isinstance(out[-1], EndOfCall)
+        driver.advance(7_200_000, step_ms=60_000)
+        assert [len(store) for store in sentiment.stage.stores.values()] == [0, 0]
+    return [msgspec.structs.replace(mood, inference_ms=0) for mood in out if isinstance(mood, Sentiment)]
