@@ -32,6 +32,7 @@ WRONG = {
     "no such mood model": ("sentiment", {"sentiment_model": "crystal-ball"}, "crystal-ball.*default"),
     "broken rules": ("routing", {"routing_rules": "{folder}/rules.yaml"}, r"{folder}/rules.yaml:\d+"),
     "no rules": ("routing", {"routing_rules": "{folder}/none.yaml"}, "{folder}/none.yaml"),
+    "metrics port taken": ("insights", {"metrics_port": "{broker}"}, "VOICESTREAM_METRICS_PORT.*{broker}"),
     "no ClickHouse": ("clickhouse", {"clickhouse": "clickhouse://127.0.0.1:{free}"}, "127.0.0.1:{free}.*VOICESTREAM_C"),
 }
 
@@ -45,12 +46,15 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tupl
     workers: dict[str, tuple[Worker, str]] = {}
     with Broker(folder / "broker.log") as broker:
         asyncio.run(create_topics(broker.bootstrap, {"voice.audio": 4}, replication=1))
-        places = {"folder": str(folder), "free": str(free_port())}
+        places = {"folder": str(folder), "free": str(free_port()), "broker": str(broker.port)}
         for what, (agent, settings, line) in WRONG.items():
             env = {f"VOICESTREAM_{name.upper()}": value.format(**places) for name, value in settings.items()}
             own = folder / what.replace(" ", "-")
             worker = Worker(agent, own, **{"VOICESTREAM_BROKER": broker.url, **env})
-            workers[what] = worker, line.replace("{folder}", re.escape(str(folder))).replace("{free}", places["free"])
+            line = line.replace("{folder}", re.escape(str(folder)))
+            for name in ("free", "broker"):
+                line = line.replace(f"{{{name}}}", places[name])
+            workers[what] = worker, line
         yield workers
         for worker, _ in workers.values():
             worker.stop()
