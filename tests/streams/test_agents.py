@@ -8,7 +8,9 @@ import pytest
 from tests.samples import transcript
 from voicestream import Batch, BatchError, ErrorPolicy, Keyed, Stage, State, topics
 from voicestream.records import EndOfCall, Insight, Transcript
-from voicestream.streams.errors import TopologyError
+from voicestream.streams.errors import EncodeError, TopologyError
+from voicestream.streams.message import Outgoing
+from voicestream.streams.task import MAX_VALUE_BYTES
 from voicestream.testing import TopologyTestDriver
 
 END = EndOfCall(call_id="c", stage="stt", at_ms=1, duration_ms=2, reason="completed")
@@ -260,9 +262,19 @@ def test_a_stage_that_does_not_fit_its_topics_is_refused():
         @stage.agent()
         async def nothing(insight: Insight) -> None: ...
 
+    counts = stage.store("s", Count)
+
+    @stage.agent(topics.insights, state=counts)
+    async def count(insight: Insight, state: State[Count]) -> None: ...
+
+    with pytest.raises(TopologyError, match=r"count and again share store wrong-s and take voice\.insights"):
+
+        @stage.agent(topics.transcripts, topics.insights, state=counts)
+        async def again(insight: Insight, state: State[Count]) -> None: ...
+
     with pytest.raises(TopologyError, match="only one call"):
 
-        @stage.agent(topics.insights, state=stage.store("s", Count), concurrency=2)
+        @stage.agent(topics.insights, state=stage.store("t", Count), concurrency=2)
         async def both(insight: Insight, state: State[Count]) -> None: ...
 
 
@@ -282,3 +294,65 @@ def test_starters_run_before_the_first_record():
     with TopologyTestDriver(stage) as driver:
         driver.topic(topics.transcripts).send(said(0))
     assert order == ["loaded", "used"]
+
+
+def test_a_key_that_is_no_text_becomes_a_dead_letter_and_the_others_go_on():
+    stage = counter()
+    with TopologyTestDriver(stage) as driver:
+        driver.topic(topics.transcripts)._driver._append([_outgoing(driver, said(0), key=b"\xff\xfe")])
+        driver.topic(topics.transcripts).send(said(1))
+        letter = driver.topic(topics.dlq).read()
+        assert driver.topic(topics.insights).read().number == 1
+    assert (letter.step, letter.offset, letter.source_key) == ("decode", 0, b"\xff\xfe")
+
+
+def _outgoing(driver: TopologyTestDriver, record: Transcript, key: bytes) -> Outgoing:
+    codec = driver._environment.codec
+    return Outgoing(topics.transcripts.name, key, codec.encode(topics.transcripts, record), driver.now_ms)
+
+
+def test_policy_fail_for_what_cannot_be_produced_stops_a_batch_agent_too():
+    stage = Stage("lost")
+    calls = []
+
+    @stage.agent(
+        topics.transcripts, out=topics.insights, batch=Batch(max_size=8), errors=ErrorPolicy(produce="fail", retries=1)
+    )
+    async def lose(batch: list[Transcript]) -> list[Transcript]:
+        calls.append(len(batch))
+        return batch
+
+    with (
+        TopologyTestDriver(stage) as driver,
+        pytest.raises(EncodeError, match=r"its output topics are: voice\.insights"),
+    ):
+        driver.topic(topics.transcripts).send(said(0), said(1))
+    assert calls == [2]
+
+
+def test_a_result_too_large_for_a_message_becomes_a_dead_letter():
+    stage = Stage("large")
+
+    @stage.agent(topics.transcripts, out=topics.insights)
+    async def grow(said: Transcript) -> Insight:
+        return Insight.of(said, kind="large", label="x" * (MAX_VALUE_BYTES if said.number == 0 else 1))
+
+    with TopologyTestDriver(stage) as driver:
+        driver.topic(topics.transcripts).send(said(0), said(1))
+        assert [i.number for i in driver.topic(topics.insights)] == [1]
+        letter = driver.topic(topics.dlq).read()
+    assert (letter.step, letter.offset) == ("produce", 0)
+    assert "1000000 bytes" in letter.message
+
+
+def test_the_dead_letter_of_a_message_as_large_as_a_broker_takes_fits_itself():
+    with TopologyTestDriver(counter()) as driver:
+        driver.topic(topics.transcripts).send_raw(b"x" * (MAX_VALUE_BYTES - 10), key="c")
+        driver.topic(topics.transcripts).send(said(1, "y" * 200_000 + "bad"))
+        driver.topic(topics.transcripts).send(said(2))
+        assert driver.topic(topics.insights).read_all()[-1].number == 2
+        assert all(len(value or b"") <= MAX_VALUE_BYTES for value in driver._sent["voice.dlq"])
+        letter = driver.topic(topics.dlq).read()
+    assert letter.source_value is None
+    assert "999990 bytes" in letter.message
+    assert "left out" in letter.message

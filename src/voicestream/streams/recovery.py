@@ -34,8 +34,8 @@ async def recover(stores: Iterable[Store[Any]], partitions: Iterable[int], consu
     consumer = AIOKafkaConsumer(
         **consumer_options, enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=50
     )
-    await consumer.start()
     try:
+        await consumer.start()
         consumer.assign(tps)
         await consumer.seek_to_beginning(*tps)
         waiting = set(tps)

@@ -42,7 +42,8 @@ async def send_changes(store: Store[object] | None, send: Send) -> None:
 class AgentRunner:
     """The loop, or the ``concurrency`` loops, of one agent."""
 
-    def __init__(self, agent: Agent, environment: Environment, send: Send) -> None:
+    def __init__(self, agent: Agent, environment: Environment, send: Send, lock: asyncio.Lock | None = None) -> None:
+        """``lock`` is that of the agent's store, which other agents and punctuators may share."""
         self.agent = agent
         self.task = AgentTask(agent, environment)
         self.topics = {topic.name for topic in agent.inputs}
@@ -58,7 +59,7 @@ class AgentRunner:
         self._idle.set()
         self._epoch = 0
         self._waiting = METRICS.of(agent.stage, agent.name).waiting
-        self.lock = asyncio.Lock()  # between the loop and the punctuators of the same store
+        self.lock = lock or asyncio.Lock()
 
     def deliver(self, tp: TopicPartition, messages: Sequence[Message]) -> None:
         """Hand over what was fetched of a partition."""

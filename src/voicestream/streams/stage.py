@@ -186,6 +186,14 @@ class Stage:
             raise TopologyError(f"stage {self.name}: there are two agents named {agent.name!r}")
         if agent.store is not None and agent.concurrency > 1:
             raise TopologyError(f"stage {self.name}: agent {agent.name} has state, so only one call runs at a time")
+        for other in self.agents:
+            shared = [topic.name for topic in agent.inputs if topic in other.inputs]
+            if agent.store is not None and agent.store is other.store and shared:
+                # The fence of an entry is by topic: what one of them has applied would be refused to the other.
+                raise TopologyError(
+                    f"stage {self.name}: agents {other.name} and {agent.name} share store {agent.store.name} and take "
+                    f"{', '.join(shared)}: make them one agent, or give each a store of its own"
+                )
         self.agents.append(agent)
 
     def _accepts(self, name: str, annotation: Any, inputs: tuple[Topic[Any], ...]) -> tuple[type[Record], ...]:

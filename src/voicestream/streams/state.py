@@ -26,14 +26,17 @@ class State(Generic[S]):
     Set ``value`` (or change it in place); ``None`` removes the entry. Nothing is kept if the agent raises.
     """
 
-    __slots__ = ("_encoded", "_fence", "key", "partition", "value")
+    __slots__ = ("_encoded", "_fence", "_generation", "key", "partition", "value")
 
-    def __init__(self, key: str, partition: int, value: S | None, fence: Fence, encoded: bytes | None) -> None:
+    def __init__(
+        self, key: str, partition: int, value: S | None, fence: Fence, encoded: bytes | None, generation: int
+    ) -> None:
         self.key = key
         self.partition = partition
         self.value = value
         self._fence = fence
         self._encoded = encoded
+        self._generation = generation
 
 
 class Store(Generic[S]):
@@ -48,6 +51,7 @@ class Store(Generic[S]):
         self._decoder = msgspec.msgpack.Decoder(type)
         self._entries: dict[int, dict[str, State[S]]] = {}
         self._changed: dict[tuple[int, str], None] = {}
+        self._generation = 0
 
     def __len__(self) -> int:
         return sum(len(entries) for entries in self._entries.values())
@@ -66,7 +70,7 @@ class Store(Generic[S]):
     def open(self, partition: int, key: str) -> State[S]:
         """The entry of ``key``, to be worked on."""
         state = self._entries.get(partition, {}).get(key)
-        return state if state is not None else State(key, partition, None, {}, None)
+        return state if state is not None else State(key, partition, None, {}, None, self._generation)
 
     def applied(self, state: State[S], topic: str, offset: int) -> bool:
         """Whether the entry has applied the record at ``offset`` of ``topic`` before."""
@@ -74,6 +78,8 @@ class Store(Generic[S]):
 
     def save(self, state: State[S], applied: Fence | None = None) -> None:
         """Keep what was made of the entry, and that it has applied the records up to these offsets, by topic."""
+        if state._generation != self._generation:
+            return  # opened before the store was dropped: the partition was taken away while the agent was at work
         encoded = None if state.value is None else self._encoder.encode(state.value)
         if encoded == state._encoded:
             return  # nothing has changed, so applying the record once more would change nothing either
@@ -112,9 +118,10 @@ class Store(Generic[S]):
             return
         entry = msgspec.msgpack.decode(data, type=_Entry)
         encoded = bytes(entry.value)
-        entries[key] = State(key, partition, self._decoder.decode(encoded), entry.fence, encoded)
+        entries[key] = State(key, partition, self._decoder.decode(encoded), entry.fence, encoded, self._generation)
 
     def drop(self) -> None:
         """Forget everything: the partitions are assigned anew, and what is kept comes from the changelog."""
+        self._generation += 1
         self._entries.clear()
         self._changed.clear()

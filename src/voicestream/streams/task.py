@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from voicestream.streams.clock import now_ms
 from voicestream.streams.codec import Codec
 from voicestream.streams.dead_letter import DeadLetter
@@ -20,6 +22,11 @@ from voicestream.streams.state import Fence, State, Store
 from voicestream.streams.topic import Topic
 
 log = logging.getLogger(__name__)
+
+MAX_VALUE_BYTES = 1_000_000
+"""What a Kafka broker takes unless told otherwise is 1 MiB, with key and headers; a refusal would stop the worker."""
+
+_MAX_TEXT = 20_000  # characters of the message and of the trace of an error
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,11 @@ class Outputs:
             known = ", ".join(t.name for t in self._topics) or "none"
             raise EncodeError(f"{self._owner}: it returned a {type(record).__name__}; its output topics are: {known}")
         value = self._codec.encode(topic, record)
+        if len(value) > MAX_VALUE_BYTES:
+            raise EncodeError(
+                f"{self._owner}: a {type(record).__name__} of {len(value)} bytes: topic {topic.name} takes at most "
+                f"{MAX_VALUE_BYTES} bytes"
+            )
         return Outgoing(topic.name, (key if key is not None else record.key).encode(), value, timestamp_ms)
 
 
@@ -94,6 +106,8 @@ class AgentTask:
         for message in messages:
             try:
                 record = self._environment.codec.decode(self._inputs[message.topic], message.value)
+                if self.agent.store is not None:
+                    _key(message, record)
             except DecodeError as error:
                 self._fail(self.agent.errors.decode, "decode", message, error, out)
                 continue
@@ -131,8 +145,6 @@ class AgentTask:
             records = [event.record for event in events]
             try:
                 result = await (self.agent.call(records, states) if states is not None else self.agent.call(records))
-                self._finish(result, events, states, out)
-                return
             except BatchError as error:
                 for position, failure in error.failures.items():
                     self._fail(self.agent.errors.process, "process", events[position].message, failure, out)
@@ -152,6 +164,9 @@ class AgentTask:
                     await self._run_batch(events[:middle], out)
                     await self._run_batch(events[middle:], out)
                     return
+            else:
+                self._finish(result, events, states, out)
+                return
 
     async def _run_events(self, events: list[Event[Any]], out: list[Outgoing]) -> None:
         assert self.processor is not None
@@ -174,7 +189,7 @@ class AgentTask:
         opened: dict[tuple[int, str], State[Any]] = {}
         for event in events:
             message = event.message
-            entry = message.partition, message.key.decode() if message.key is not None else event.record.key
+            entry = message.partition, _key(message, event.record)
             state = opened.setdefault(entry, store.open(*entry))
             states.append(None if store.applied(state, message.topic, message.offset) else state)
         return states
@@ -237,12 +252,18 @@ class AgentTask:
             agent=self.agent.name,
             step=step,
             error=type(error).__name__,
-            message=str(error),
-            trace="".join(traceback.format_exception(error)),
+            message=str(error)[:_MAX_TEXT],
+            trace="".join(traceback.format_exception(error))[-_MAX_TEXT:],
             at_ms=now_ms(),
         )
         topic = self._environment.dead_letters
         value = self._environment.codec.encode(topic, letter)
+        if len(value) > MAX_VALUE_BYTES:
+            size = len(message.value or b"")
+            letter = msgspec.structs.replace(
+                letter, source_value=None, message=f"{letter.message} (the value, {size} bytes, is left out)"
+            )
+            value = self._environment.codec.encode(topic, letter)
         out.append(Outgoing(topic.name, message.key or letter.key.encode(), value, letter.at_ms))
 
 
@@ -271,6 +292,14 @@ class PunctuatorTask:
                 out.extend(messages)
                 store.save(state)
         return out
+
+
+def _key(message: Message, record: Record) -> str:
+    """The key of a record's state; raises ``DecodeError`` where the message has one that is no text."""
+    try:
+        return message.key.decode() if message.key is not None else record.key
+    except (UnicodeDecodeError, NotImplementedError) as error:
+        raise DecodeError(f"topic {message.topic}: the key of the message: {error}") from error
 
 
 def _items(result: Result) -> Iterable[Record | Keyed]:

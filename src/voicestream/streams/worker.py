@@ -8,11 +8,14 @@ commits is what our agents have finished. Plain Faust agents and tables of the s
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 import faust
+from aiokafka import TopicPartition as KafkaTopicPartition
+from aiokafka.errors import IllegalStateError
 from faust.transport.consumer import RecordMap
 from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
 from faust.types import TP
@@ -21,6 +24,7 @@ from voicestream.streams.errors import StreamsError, TopologyError
 from voicestream.streams.message import Message, Outgoing, TopicPartition
 from voicestream.streams.metrics import METRICS
 from voicestream.streams.recovery import recover
+from voicestream.streams.repeated import limit_repeated
 from voicestream.streams.runner import AgentRunner, run_punctuator
 from voicestream.streams.stage import Stage
 from voicestream.streams.task import Environment, PunctuatorTask
@@ -62,15 +66,26 @@ class StagesConsumer(FaustConsumer):
         records = dict(await super()._getmany(active_partitions, timeout))
         if not records or not self.flow_active:
             return records
+        if generation != self.app.consumer_generation_id:
+            # A rebalance overtook the fetch: it may have brought what the seek after the rebalance was to skip, or
+            # what comes behind it. Either way all of it is fetched again.
+            with suppress(IllegalStateError, AssertionError):  # no partition, or yet another rebalance, which seeks too
+                await self.perform_seek()
+            return {}
         ours = [tp for tp in records if tp.topic in self.stages.topics]
         for tp in ours:
-            batch = records.pop(tp)
-            # What was fetched before a rebalance is fetched again after it, from what was committed.
-            if generation == self.app.consumer_generation_id:
-                self.stages.deliver(TopicPartition(tp.topic, tp.partition), batch)
+            self.stages.deliver(TopicPartition(tp.topic, tp.partition), records.pop(tp))
         if ours and not records:
             await asyncio.sleep(0)
         return records
+
+    async def perform_seek(self) -> None:
+        """Seek to what is committed, and where nothing is, which Faust passes over, to the beginning."""
+        await super().perform_seek()
+        new = [tp for tp in self.assignment() if tp.topic in self.stages.topics and not self._committed_offset[tp]]
+        if new:
+            with suppress(IllegalStateError):  # another rebalance has come between, and seeks again
+                await self._thread.seek_to_beginning(*(KafkaTopicPartition(*tp) for tp in new))
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
         yield from super()._filter_tps_with_pending_acks(topics)
@@ -116,8 +131,13 @@ class Worker:
         self._config = config
         self._stages = stages
         self._stores = {store.name: store for stage in stages for store in stage.stores.values()}
+        self._locks = {name: asyncio.Lock() for name in self._stores}
         self._runners = [
-            AgentRunner(agent, config.environment, self.send) for stage in stages for agent in stage.agents
+            AgentRunner(
+                agent, config.environment, self.send, self._locks[agent.store.name] if agent.store is not None else None
+            )
+            for stage in stages
+            for agent in stage.agents
         ]
         self.topics = {topic for runner in self._runners for topic in runner.topics}
         self._full: set[TopicPartition] = set()
@@ -127,6 +147,7 @@ class Worker:
 
     async def start(self) -> None:
         """Run what the stages need first, subscribe, and start their loops."""
+        limit_repeated()
         try:
             await self._config.prepare(self._stages)
             for stage in self._stages:
@@ -146,8 +167,8 @@ class Worker:
                 self._spawn(runner.punctuate())
         for stage in self._stages:
             for punctuator in stage.punctuators:
-                lock = next((r.lock for r in self._runners if r.agent.store is punctuator.store), asyncio.Lock())
                 task = PunctuatorTask(punctuator, self._config.environment)
+                lock = self._locks[punctuator.store.name]
                 self._spawn(run_punctuator(task, lock, self._opened, self.send))
 
     async def stop(self) -> None:
