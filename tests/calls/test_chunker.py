@@ -177,3 +177,23 @@ def test_malformed_audio_is_a_dead_letter_and_the_rest_goes_on(expected):
         letters = driver.topic(topics.dlq).read_all()
     assert [letter.error for letter in letters] == ["AudioFormatError"] * 3
     assert "unknown codec 'opus'" in letters[0].message
+
+
+def test_a_chunk_of_another_format_than_its_track_is_a_dead_letter_and_the_other_calls_go_on():
+    other = [
+        msgspec.structs.replace(chunk, codec="mulaw", sample_rate=8000, audio=b"\xff" * 801) if n == 20 else chunk
+        for n, chunk in enumerate(chunks(speech(12), call="other"))
+    ]
+    with TopologyTestDriver(chunking.stage) as driver:
+        driver.topic(topics.audio).send(*chunks(speech(12)), end())
+        alone = [s.audio for s in driver.topic(topics.segments).read_all() if isinstance(s, SpeechSegment)]
+    with TopologyTestDriver(chunking.stage) as driver:
+        mixed = [chunk for pair in zip(chunks(speech(12)), other, strict=True) for chunk in pair]
+        driver.topic(topics.audio).send(*mixed, end(), end("other"))
+        segments = driver.topic(topics.segments).read_all()
+        letters = driver.topic(topics.dlq).read_all()
+    assert [letter.offset for letter in letters] == [41]
+    assert "pcm16" in letters[0].message
+    assert "mulaw" in letters[0].message
+    assert [s.audio for s in segments if isinstance(s, SpeechSegment) and s.call_id == "c"] == alone
+    assert {s.call_id for s in segments if isinstance(s, EndOfCall)} == {"c", "other"}

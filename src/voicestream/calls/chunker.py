@@ -155,6 +155,12 @@ class CallChunker:
             track = call.tracks[chunk.track] = _OpenTrack(self._open(chunk, audio_format, saved))
             track.next_sequence = chunk.sequence
             call.held = message.offset if call.held is None else call.held
+        if audio_format != track.chunker.format:
+            raise ValueError(
+                f"call {chunk.call_id}, track {chunk.track}: chunk {chunk.sequence} is {chunk.codec} at "
+                f"{chunk.sample_rate} Hz, but the track is {track.chunker.format.codec} at "
+                f"{track.chunker.format.sample_rate} Hz"
+            )
         if chunk.sequence < track.next_sequence:
             return None  # sent twice by a gateway that did not hear the broker's answer
         if chunk.gap_ms:
