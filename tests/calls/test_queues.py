@@ -1,7 +1,9 @@
 """Windows of queues: against counting, with late and repeated results."""
 
 import random
+from collections import Counter
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -43,7 +45,7 @@ def test_the_last_revision_of_every_window_equals_a_count(values, rng: random.Ra
         assert metric.final
         assert (metric.utterances, metric.calls) == (len(mine), len({r.call_id for r in mine}))
         assert abs(metric.polarity - sum(r.polarity for r in mine) / len(mine)) < 1e-9
-        assert metric.latency_p50_ms == percentile([r.latency_ms for r in mine], 0.5)
+        assert metric.latency_p50_ms == percentile(Counter(round(r.latency_ms, -1) for r in mine), 0.5)
     assert len(last) == len({r.at_ms // SIZE_MS for r in results})
 
 
@@ -58,7 +60,21 @@ def test_a_late_result_revises_its_window():
 
 
 def test_percentiles_by_nearest_rank():
-    values = list(range(1, 101))
-    assert [percentile(values, p) for p in (0.5, 0.95, 0.99)] == [50, 95, 99]
-    assert percentile([7], 0.5) == 7
-    assert percentile([], 0.5) is None
+    counts = dict.fromkeys(range(1, 101), 1)
+    assert [percentile(counts, p) for p in (0.5, 0.95, 0.99)] == [50, 95, 99]
+    assert percentile({7: 1}, 0.5) == 7
+    assert percentile({9: 1, 1: 98, 5: 1}, 0.99) == 5
+    assert percentile({}, 0.5) is None
+
+
+def test_all_calls_in_one_queue_fit_a_message_of_the_changelog():
+    state, rng = QueueState("", ""), random.Random(1)
+    calls = [f"CA{call:034x}" for call in range(300)]
+    for minute in range(12):
+        for number in range(3):
+            for call in calls:
+                at_ms = minute * SIZE_MS + number * 20_000
+                said = result(0, minute * 3 + number, at_ms, 0.5, rng.randrange(10_000))
+                add(state, msgspec.structs.replace(said, call_id=call))
+        tick(state, (minute + 1) * SIZE_MS)
+    assert len(msgspec.msgpack.encode(state)) < 100_000
