@@ -1,6 +1,6 @@
 """What waits for an agent, and how far its source partitions may be committed."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 
 from voicestream.streams.message import Message, TopicPartition
@@ -76,19 +76,21 @@ class OffsetTracker:
     """Which messages of each partition are under way; what lies before the oldest of them may be committed."""
 
     def __init__(self) -> None:
-        self._pending: dict[TopicPartition, dict[int, None]] = {}
+        self._pending: dict[TopicPartition, dict[int, int]] = {}  # offsets, each with the bytes of its message
+        self._bytes: Counter[TopicPartition] = Counter()
         self._next: dict[TopicPartition, int] = {}
 
-    def received(self, tp: TopicPartition, offset: int) -> bool:
-        """Note that ``offset`` has come; false when it had come before."""
+    def received(self, tp: TopicPartition, offset: int, size: int = 0) -> bool:
+        """Note that a message of ``size`` bytes has come at ``offset``; false when it had come before."""
         if offset < self._next.get(tp, 0):
             return False
-        self._pending.setdefault(tp, {})[offset] = None
+        self._pending.setdefault(tp, {})[offset] = size
+        self._bytes[tp] += size
         self._next[tp] = offset + 1
         return True
 
     def done(self, tp: TopicPartition, offset: int) -> None:
-        self._pending.get(tp, {}).pop(offset, None)
+        self._bytes[tp] -= self._pending.get(tp, {}).pop(offset, 0)
 
     def committable(self, tp: TopicPartition) -> int | None:
         """The offset to go on from after a crash; ``None`` where nothing has come yet."""
@@ -98,8 +100,14 @@ class OffsetTracker:
         return self._next.get(tp)
 
     def pending(self, tp: TopicPartition) -> int:
+        """Messages under way."""
         return len(self._pending.get(tp, ()))
+
+    def pending_bytes(self, tp: TopicPartition) -> int:
+        """Bytes of the messages under way."""
+        return self._bytes[tp]
 
     def clear(self) -> None:
         self._pending.clear()
+        self._bytes.clear()
         self._next.clear()

@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 Send = Callable[[Iterable[Outgoing]], Awaitable[None]]
 
 PUNCTUATE_EVERY_S = 0.5
+MAX_BACKLOG = 2_000  # messages of one partition that wait in memory before fetching pauses
+MAX_BACKLOG_BYTES = 16_000_000  # and bytes: a segment of speech has up to half a megabyte
 
 
 def changelog_topic(store: Store[object]) -> str:
@@ -64,14 +66,14 @@ class AgentRunner:
     def deliver(self, tp: TopicPartition, messages: Sequence[Message]) -> None:
         """Hand over what was fetched of a partition."""
         for message in messages:
-            if self.offsets.received(tp, message.offset):
+            if self.offsets.received(tp, message.offset, len(message.value or b"")):
                 self._queue.push(message)
         self._waiting.set(len(self._queue))
         self._wake.set()
 
-    def backlog(self, tp: TopicPartition) -> int:
-        """Messages of the partition that were fetched and are not done."""
-        return self.offsets.pending(tp)
+    def backlog(self, tp: TopicPartition) -> float:
+        """What was fetched of the partition and is not done, in parts of what may wait in memory."""
+        return max(self.offsets.pending(tp) / MAX_BACKLOG, self.offsets.pending_bytes(tp) / MAX_BACKLOG_BYTES)
 
     def committable(self, tp: TopicPartition) -> int | None:
         """The offset from which this agent must read the partition after a crash."""

@@ -31,7 +31,6 @@ from voicestream.streams.task import Environment, PunctuatorTask
 
 log = logging.getLogger(__name__)
 
-MAX_BACKLOG = 2_000  # messages of one partition that wait in memory before fetching pauses
 PAUSE_TIMEOUT_S = 10.0
 
 
@@ -194,13 +193,13 @@ class Worker:
         for runner in self._runners:
             if tp.topic in runner.topics:
                 runner.deliver(tp, messages)
-                if runner.backlog(tp) > MAX_BACKLOG:
+                if runner.backlog(tp) > 1:
                     self._full.add(tp)
                     self.app.consumer.on_buffer_full(TP(*tp))
 
     def committable(self, tp: TopicPartition) -> int | None:
         """The offset that every agent of the topic has got to; lets fetching go on where it was paused."""
-        if tp in self._full and all(r.backlog(tp) < MAX_BACKLOG // 2 for r in self._runners):
+        if tp in self._full and all(r.backlog(tp) < 0.5 for r in self._runners):
             self._full.discard(tp)
             self.app.consumer.on_buffer_drop(TP(*tp))
         offsets = [r.committable(tp) for r in self._runners if tp.topic in r.topics]
