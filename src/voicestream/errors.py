@@ -58,7 +58,7 @@ class ClickHouseError(VoicestreamError):
 
 
 class ClickHouseUnavailableError(ClickHouseError):
-    """ClickHouse can't be reached or can't work now; the same statement may go through later."""
+    """ClickHouse can't be reached, lacks the tables or refuses us; the same statement may go through later."""
 
 
 class ClickHouseDataError(ClickHouseError):

@@ -117,7 +117,19 @@ async def test_markers_are_passed_over(clickhouse: ClickHouse) -> None:
 
 async def test_missing_tables_are_not_taken_for_bad_records(server: Server) -> None:
     with pytest.raises(ClickHouseError, match="voicestream db upgrade"):
-        await ClickHouseSink(ClickHouse(server.setting())).write([utterance(0)])
+        await ClickHouseSink(ClickHouse(server.setting()), give_up_after_s=0).write([utterance(0)])
+
+
+async def test_records_wait_for_tables_that_are_missing(server: Server) -> None:
+    late, migrating = ClickHouse(server.setting("unmigrated")), ClickHouse(server.setting("unmigrated"))
+    writing = asyncio.create_task(ClickHouseSink(late).write([utterance(0), utterance(1)]))
+    await asyncio.sleep(0.4)
+    assert not writing.done()
+    await asyncio.to_thread(upgrade, migrating)
+    assert await writing == []
+    assert migrating.query("SELECT count() FROM v_utterances").rows == [(2,)]
+    late.close()
+    migrating.close()
 
 
 async def test_writers_take_turns(clickhouse: ClickHouse) -> None:

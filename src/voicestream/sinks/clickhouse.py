@@ -29,6 +29,7 @@ _DATA = frozenset({6, 26, 27, 33, 38, 41, 53, 69, 70, 72, 117, 131, 190, 321, 34
 _UNKNOWN_TABLE = 60
 _NOT_MIGRATED = frozenset({16, _UNKNOWN_TABLE, 81})  # no such column, table, database
 _UNAUTHENTICATED = frozenset({192, 193, 194, 516})
+_REFUSED = frozenset({164, 497})  # read-only, access denied
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +134,11 @@ class ClickHouse:
         if error.code in _BUSY or (error.code is None and not isinstance(error, ProgrammingError | NotSupportedError)):
             return ClickHouseUnavailableError(what, error.code)
         if error.code in _NOT_MIGRATED or "Unrecognized column" in str(error):
-            return ClickHouseError(
+            return ClickHouseUnavailableError(
                 f"{what}. If its tables were never made or are old, run `voicestream db upgrade`", error.code
             )
+        if error.code in _REFUSED:
+            return ClickHouseUnavailableError(f"{what}. Give the user of VOICESTREAM_CLICKHOUSE the right", error.code)
         return ClickHouseError(what, error.code)
 
     def _open(self, database: str | None = None) -> Client:
@@ -161,7 +164,7 @@ class ClickHouse:
             )
         except DatabaseError as error:
             if error.code in _UNAUTHENTICATED:
-                raise ClickHouseError(
+                raise ClickHouseUnavailableError(
                     f"ClickHouse at {self.where} refused the user or password: correct VOICESTREAM_CLICKHOUSE",
                     error.code,
                 ) from error
@@ -188,8 +191,9 @@ def connect(setting: str) -> ClickHouse:
     """A ClickHouse that has answered.
 
     Raises:
-        ClickHouseUnavailableError: nothing answers there, or another process has the folder.
-        ClickHouseError: the setting makes no sense, or the user, password or database is refused.
+        ClickHouseUnavailableError: nothing answers there, it refuses the user, password or database, or another
+            process has the folder.
+        ClickHouseError: the setting makes no sense.
     """
     clickhouse = ClickHouse(setting)
     clickhouse.query("SELECT 1")
@@ -227,14 +231,6 @@ def _without_password(address: SplitResult) -> str:
 
 def _first_line(error: BaseException) -> str:
     return str(error).strip().split("\n", 1)[0]
-
-
-def _may_pass(error: DatabaseError) -> bool:
-    """Whether an error without a number of ClickHouse is one of the line, or of something busy in between."""
-    if isinstance(error, ProgrammingError | NotSupportedError):
-        return False
-    status = re.search(r"HTTP status (\d+)", str(error))
-    return status is None or int(status[1]) in (408, 429) or int(status[1]) >= 500
 
 
 def _root(error: BaseException) -> str:
