@@ -33,7 +33,9 @@ class Settings(BaseSettings):
         description="clickhouse://user:password@host:8123/database, or the folder of the embedded engine.",
     )
     stt_engine: str = Field(
-        "whisper.cpp", description="Engine of speech to text: whisper.cpp or the name of a plug-in."
+        "whisper.cpp",
+        description="Engine of speech to text: whisper.cpp, ctranslate2, auto (the fastest that is installed) or the "
+        "name of a plug-in.",
     )
     stt_model: str = Field(
         "tiny.en", description="Model of speech to text: a name of `voicestream models list`, or a file."

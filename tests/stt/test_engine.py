@@ -1,11 +1,13 @@
-"""What every engine must do, tried on whisper.cpp."""
+"""What every engine must do."""
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from voicestream import weights
 from voicestream.audio.codecs import Pcm, decode, encode
 from voicestream.audio.resample import resample
 from voicestream.errors import SttError, WeightsError
@@ -64,7 +66,7 @@ def test_short_clips_give_few_words_in_time(engine: SttEngine, jfk: Pcm, seconds
 
 
 def test_the_shortest_speech_does_no_harm(engine: SttEngine, jfk: Pcm) -> None:
-    """whisper.cpp aborts the process where it aligns the words of less than 160 ms."""
+    """whisper.cpp, left to itself, aborts the process where it aligns the words of less than 160 ms."""
     for start in (6400, 12000, 24000):
         for samples in (1600, 2500):
             clip = Clip(jfk[start : start + samples], 16000, "en")
@@ -93,8 +95,8 @@ def test_no_clips_no_recognitions(engine: SttEngine) -> None:
     assert engine.transcribe([]) == []
 
 
-def test_engine_says_what_it_is(engine: SttEngine) -> None:
-    assert (engine.name, engine.model, engine.capacity) == ("whisper.cpp", "tiny.en", 2)
+def test_engine_says_what_it_is(engine: SttEngine, engine_name: str) -> None:
+    assert (engine.name, engine.model, engine.capacity) == (engine_name, "tiny.en", 2)
 
 
 @pytest.mark.parametrize(("language", "message"), [("de", "English alone"), ("klingon", "doesn't know")])
@@ -103,29 +105,41 @@ def test_language_that_the_model_does_not_know_is_an_error(engine: SttEngine, la
         engine.transcribe([Clip(np.zeros(16000, np.int16), 16000, language)])
 
 
+def model_at(path: Path, engine_name: str, content: bytes) -> Path:
+    """A model in the form of that engine, with `content` for its weights."""
+    if engine_name == "whisper.cpp":
+        path = path.with_suffix(".bin")
+        path.write_bytes(content)
+    else:
+        shutil.copytree(weights.pull(weights.form("tiny.en", engine_name)), path)
+        (path / "model.bin").write_bytes(content)
+    return path
+
+
 @pytest.mark.parametrize("content", [b"", b"this is no model" * 100])
-def test_file_that_is_no_model_is_refused(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "broken.bin"
-    path.write_bytes(content)
-    with pytest.raises(SttError, match=r"broken\.bin is no model that whisper\.cpp can load"):
-        load_engine("whisper.cpp", str(path), capacity=1)
+def test_file_that_is_no_model_is_refused(tmp_path: Path, engine_name: str, content: bytes) -> None:
+    path = model_at(tmp_path / "broken", engine_name, content)
+    with pytest.raises(SttError, match=rf"{path} is no model that (whisper\.cpp|CTranslate2) can load"):
+        load_engine(engine_name, str(path), capacity=1)
 
 
-def test_model_that_is_cut_short_is_refused(tmp_path: Path, tiny_en: Path) -> None:
-    path = tmp_path / "cut.bin"
-    path.write_bytes(tiny_en.read_bytes()[:5_000_000])
-    with pytest.raises(SttError, match=r"cut\.bin is no model that whisper\.cpp can load"):
-        load_engine("whisper.cpp", str(path), capacity=1)
+def test_model_that_is_cut_short_is_refused(tmp_path: Path, engine_name: str) -> None:
+    whole = weights.pull(weights.form("tiny.en", engine_name))
+    content = (whole / "model.bin" if whole.is_dir() else whole).read_bytes()[:5_000_000]
+    path = model_at(tmp_path / "cut", engine_name, content)
+    with pytest.raises(SttError, match=rf"{path} is no model that (whisper\.cpp|CTranslate2) can load"):
+        load_engine(engine_name, str(path), capacity=1)
 
 
-def test_missing_model_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SttError, match=r"there is no model file .*gone\.bin"):
-        load_engine("whisper.cpp", str(tmp_path / "gone.bin"), capacity=1)
+def test_missing_model_is_named(tmp_path: Path, engine_name: str) -> None:
+    path = tmp_path / ("gone.bin" if engine_name == "whisper.cpp" else "gone")
+    with pytest.raises(SttError, match=rf"there is no model (file|folder) {path}"):
+        load_engine(engine_name, str(path), capacity=1)
 
 
-def test_unknown_model_lists_the_known_ones() -> None:
-    with pytest.raises(WeightsError, match=r"'enormous': there are tiny\.en, base"):
-        load_engine("whisper.cpp", "enormous", capacity=1)
+def test_unknown_model_lists_the_known_ones(engine_name: str) -> None:
+    with pytest.raises(WeightsError, match=r"'enormous.*': there are tiny\.en, base"):
+        load_engine(engine_name, "enormous", capacity=1)
 
 
 def test_unknown_engine_lists_the_installed_ones() -> None:

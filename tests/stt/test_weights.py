@@ -11,7 +11,8 @@ import pytest
 from voicestream import weights
 from voicestream.errors import WeightsError
 from voicestream.settings import settings
-from voicestream.stt.ggml import convert, mel_filters, read_ctranslate2
+from voicestream.stt.ggml import convert, read_ctranslate2
+from voicestream.stt.mel import mel_filters
 from voicestream.weights import Hub, Weights
 
 GOOD = b"weights"

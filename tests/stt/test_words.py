@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicestream.stt.whisper_cpp import Token, words_of
+from voicestream.stt.whisper import Token, words_of
 
 tokens = st.lists(
     st.builds(Token, st.binary(min_size=1, max_size=6), st.integers(-10, 9000), st.floats(0, 1)), max_size=20

@@ -7,6 +7,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from voicestream import weights
 from voicestream.settings import settings
+from voicestream.stt.engine import engine_name
 
 
 def pull_with_progress(name: str) -> Path:
@@ -28,6 +29,7 @@ def pull_with_progress(name: str) -> Path:
 
 def pull_configured() -> None:
     """Pull the model of the settings, unless it is a file, or that of a plug-in."""
-    model = settings().stt_model
-    if model in {known.name for known in weights.list_models()}:
-        pull_with_progress(model)
+    config = settings()
+    name = weights.form(config.stt_model, engine_name(config.stt_engine, config.stt_model))
+    if weights.known(name):
+        pull_with_progress(name)

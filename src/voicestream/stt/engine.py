@@ -4,15 +4,23 @@ An engine is a plug-in: a package registers a factory under the entry-point grou
 setting `STT_ENGINE` names it. Engines take no part in Kafka.
 """
 
-from collections.abc import Sequence
+import logging
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Final, Protocol
 
+from voicestream import weights
 from voicestream.audio.codecs import Pcm
 from voicestream.errors import SttError
 
 ENGINE_GROUP: Final = "voicestream.stt_engines"
+AUTO: Final = "auto"
+_FASTEST: Final = ("ctranslate2", "whisper.cpp")  # by the figures of docs/models.md
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,19 +89,46 @@ class SttEngine(Protocol):
 def load_engine(spec: str, model: str, *, capacity: int) -> SttEngine:
     """The engine of that name, with its model loaded.
 
-    `spec` is the name of an entry point (`whisper.cpp`), or a URL whose scheme is the name (`grpc://host:50051`). The
-    entry point is called as `factory(model, capacity=capacity)`, and with `url=spec` for a URL.
+    `spec` is the name of an entry point (`whisper.cpp`), a URL whose scheme is the name (`grpc://host:50051`), or
+    `auto`. The entry point is called as `factory(model, capacity=capacity)`, and with `url=spec` for a URL.
 
     Raises SttError when no such engine is installed; what the engine raises passes through.
     """
-    name = spec.partition("://")[0]
+    factory = _factory(engine_name(spec, model))
+    return factory(model, capacity=capacity, **({"url": spec} if "://" in spec else {}))
+
+
+def engine_name(spec: str, model: str) -> str:
+    """The engine that a setting means; for `auto` the fastest one that can be imported and has that model.
+
+    Plug-ins of others take no part in `auto`: nobody has measured them. Raises SttError when there is none.
+    """
+    if spec != AUTO:
+        return spec.partition("://")[0]
+    passed_over = []
+    for name in _FASTEST:
+        try:
+            _factory(name)
+        except SttError as error:
+            passed_over.append(str(error))
+            continue
+        folder = os.sep in model and Path(model).is_dir()
+        if name == "ctranslate2" and not (folder or weights.known(weights.form(model, name))):
+            passed_over.append(f"{name} has no model {model}")
+            continue
+        reason = f"; passed over: {'; '.join(passed_over)}" if passed_over else ""
+        _log.info("speech to text by %s, the fastest engine that is installed%s", name, reason)
+        return name
+    raise SttError(f"no engine of speech to text is installed: {'; '.join(passed_over)}")
+
+
+def _factory(name: str) -> Callable[..., SttEngine]:
     found = {entry.name: entry for entry in entry_points(group=ENGINE_GROUP)}
     if name not in found:
         installed = ", ".join(sorted(found)) or "none"
         raise SttError(f"no engine of speech to text is called {name!r}; installed: {installed}")
     try:
-        factory = found[name].load()
+        factory: Callable[..., SttEngine] = found[name].load()
     except ImportError as error:
         raise SttError(f"the engine {name!r} can't be imported: {error}") from error
-    engine: SttEngine = factory(model, capacity=capacity, **({"url": spec} if "://" in spec else {}))
-    return engine
+    return factory

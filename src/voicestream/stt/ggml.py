@@ -3,7 +3,6 @@
 The layout is that of `models/convert-pt-to-ggml.py` in whisper.cpp, tensors in the order of OpenAI's checkpoints.
 """
 
-import json
 import struct
 from collections.abc import Iterator
 from typing import BinaryIO, Final
@@ -12,14 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from voicestream.errors import WeightsError
+from voicestream.stt.mel import mel_filters
+from voicestream.stt.whisper import token_bytes
 
 _MAGIC: Final = 0x67676D6C  # "ggml"
 _BINARY_VERSION: Final = 6
 _SPEC: Final = ("WhisperSpec", 3)
 _DTYPES: Final = (np.float32, np.int8, np.int16, np.int32, np.float16)
-_SAMPLE_RATE: Final = 16000
-_N_FFT: Final = 400
-_TEXT_TOKENS: Final = 50257  # whisper.cpp makes the names of those above (languages, times) itself
 
 Tensors = dict[str, npt.NDArray[np.generic]]
 
@@ -64,39 +62,6 @@ def read_ctranslate2(data: memoryview) -> Tensors:
         dtype = _DTYPES[reader.number("B")]
         tensors[name] = np.frombuffer(reader.take(reader.number("I")), dtype).reshape(shape)
     return tensors
-
-
-def mel_filters(n_mels: int) -> npt.NDArray[np.float32]:
-    """Triangular filters on Slaney's mel scale with unit area, [n_mels, 201], for 16 kHz and a window of 400.
-
-    The scale: linear up to 1000 Hz, logarithmic above (Slaney, Auditory Toolbox, 1998); computed as librosa does.
-    """
-    step, corner = 200.0 / 3, 1000.0
-    log_step = np.log(6.4) / 27.0
-
-    corner_mel = corner / step
-    top_mel = corner_mel + np.log(_SAMPLE_RATE / 2 / corner) / log_step
-    mels = np.linspace(0.0, top_mel, n_mels + 2)
-    edges = np.where(mels >= corner_mel, corner * np.exp(log_step * (mels - corner_mel)), step * mels)
-
-    bins = np.linspace(0, _SAMPLE_RATE / 2, _N_FFT // 2 + 1)
-    width = np.diff(edges)
-    slopes = np.subtract.outer(edges, bins)
-    filters = np.zeros((n_mels, len(bins)), np.float32)
-    for i in range(n_mels):
-        filters[i] = np.maximum(0, np.minimum(-slopes[i] / width[i], slopes[i + 2] / width[i + 1]))
-    filters *= (2.0 / (edges[2:] - edges[:n_mels]))[:, np.newaxis]
-    return filters
-
-
-def _token_bytes(tokenizer: bytes) -> list[bytes]:
-    """The byte-pair tokens in order of id. GPT-2's tokenizer writes bytes that don't print as letters from U+0100."""
-    vocabulary: dict[str, int] = json.loads(tokenizer)["model"]["vocab"]
-    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
-    hidden = [byte for byte in range(256) if byte not in printable]
-    to_byte = {chr(byte): byte for byte in printable} | {chr(256 + i): byte for i, byte in enumerate(hidden)}
-    tokens = sorted((index, token) for token, index in vocabulary.items())[:_TEXT_TOKENS]
-    return [bytes(to_byte[char] for char in token) for _, token in tokens]
 
 
 def _linear(tensors: Tensors, source: str, target: str) -> Iterator[tuple[str, npt.NDArray[np.generic]]]:
@@ -167,7 +132,7 @@ def convert(model: bytes, tokenizer: bytes, out: BinaryIO) -> None:
     header = [n_vocab, n_audio_ctx, n_state, encoder_heads, layers["encoder"]]
     header += [n_text_ctx, n_state, decoder_heads, layers["decoder"], n_mels]
     filters = mel_filters(n_mels)
-    tokens = _token_bytes(tokenizer)
+    tokens = token_bytes(tokenizer)  # whisper.cpp makes the names of the others (languages, times) itself
 
     out.write(struct.pack("<12i", _MAGIC, *header, 1))  # 1: matrices are float16
     out.write(struct.pack("<2i", *filters.shape) + filters.tobytes())

@@ -5,7 +5,6 @@ import struct
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Final
@@ -14,22 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from voicestream import weights
-from voicestream.audio.resample import resample, to_float
 from voicestream.errors import SttError
-from voicestream.stt.engine import Clip, Recognition, Word
+from voicestream.stt.engine import Clip, Recognition
 from voicestream.stt.libwhisper import LibWhisper
+from voicestream.stt.whisper import RATE, UNSPACED, Token, context_of, max_tokens, windows, words_of
 
-_RATE: Final = 16000
-_CONTEXT_PER_S: Final = 50
-_CONTEXT_MARGIN: Final = 64
 _CONTEXT_FLOOR: Final = 512  # below it the decoder falls into loops
-_TOKENS_PER_S: Final = 6  # fast speech has about five
-_TOKENS_MARGIN: Final = 12
-_WINDOW: Final = 30 * _RATE  # samples, as those below: what Whisper hears at once
-_SHORTEST: Final = _RATE // 10
-_PADDED: Final = _RATE // 2
-_LONGEST_WORD_MS: Final = 200  # and for each letter:
-_LONGEST_LETTER_MS: Final = 80
 _NEVER: Final = 2.0  # a threshold that no probability reaches
 _MULTILINGUAL_VOCABULARY: Final = 51865
 _TOP_LAYERS: Final = 1  # whisper_alignment_heads_preset, as those below: layers of the decoder, English alone
@@ -43,54 +32,6 @@ _ALIGNMENT_PRESETS: Final = {
     (24, True): 9,
     (24, False): 10,
 }
-_UNSPACED: Final = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A piece of text in UTF-8, which may end within a character, and when it was over, in milliseconds."""
-
-    text: bytes
-    end_ms: int
-    probability: float
-
-
-def words_of(tokens: Sequence[Token], duration_ms: int, *, spaced: bool = True) -> tuple[Word, ...]:
-    """Tokens joined to words, with times in order and within [0, duration_ms].
-
-    A word begins at a token with a leading space; in a script without spaces, at any token that begins a character.
-    Punctuation belongs to the word before it. A word starts where the one before it ended, but not so early that it
-    would be drawled: a pause belongs to neither.
-    """
-    groups: list[list[Token]] = []
-    for token in tokens:
-        text = token.text.decode(errors="replace")
-        begins = not groups or (text.startswith(" ") if spaced else _complete(groups[-1]))
-        if not groups or (begins and any(char.isalnum() or char == "\ufffd" for char in text)):
-            groups.append([token])
-        else:
-            groups[-1].append(token)
-
-    words: list[Word] = []
-    for group in groups:
-        text = b"".join(token.text for token in group).decode(errors="ignore").strip()
-        if not text:
-            continue
-        spoken = [token for token in group if any(byte >= ord("0") for byte in token.text)] or group
-        previous_end = words[-1].end_ms if words else 0
-        end = min(max(spoken[-1].end_ms, previous_end), duration_ms)
-        start = max(previous_end, end - _LONGEST_WORD_MS - _LONGEST_LETTER_MS * len(text))
-        confidence = float(np.mean([token.probability for token in spoken]))
-        words.append(Word(text, start, end, min(max(confidence, 0.0), 1.0)))
-    return tuple(words)
-
-
-def _complete(group: Sequence[Token]) -> bool:
-    try:
-        b"".join(token.text for token in group).decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _alignment(path: Path) -> tuple[int, int]:
@@ -149,8 +90,8 @@ class WhisperCpp:
 
     def warm_up(self) -> None:
         """Run every state once, which allocates what it works with."""
-        noise = np.random.default_rng(0).normal(0, 300, _RATE).astype(np.int16)
-        self.transcribe([Clip(noise, _RATE, "en")] * self.capacity)
+        noise = np.random.default_rng(0).normal(0, 300, RATE).astype(np.int16)
+        self.transcribe([Clip(noise, RATE, "en")] * self.capacity)
 
     def close(self) -> None:
         """Wait for what is being transcribed, then free the model."""
@@ -162,21 +103,20 @@ class WhisperCpp:
 
     def _transcribe(self, clip: Clip) -> Recognition:
         started = time.perf_counter()
-        samples = to_float(resample(clip.pcm, clip.sample_rate, _RATE))
         asked = self._language(clip)
         tokens: list[Token] = []
         no_speech: list[float] = []
         state = self._states.get()
         try:
-            for start in range(0, len(samples) - _SHORTEST + 1, _WINDOW):
-                self._run(state, samples[start : start + _WINDOW], asked)
+            for start_ms, window in windows(clip):
+                self._run(state, window, asked)
                 for segment in range(self._lib.whisper_full_n_segments_from_state(state)):
                     no_speech.append(self._lib.whisper_full_get_segment_no_speech_prob_from_state(state, segment))
-                    tokens += self._tokens(state, segment, start * 1000 // _RATE)
+                    tokens += self._tokens(state, segment, start_ms)
             language = self._lib.whisper_lang_str(self._lib.whisper_full_lang_id_from_state(state)).decode()
         finally:
             self._states.put(state)
-        words = words_of(tokens, clip.duration_ms, spaced=language not in _UNSPACED)
+        words = words_of(tokens, clip.duration_ms, spaced=language not in UNSPACED)
         return Recognition(
             text=b"".join(token.text for token in tokens).decode(errors="ignore").strip(),
             words=words,
@@ -187,10 +127,6 @@ class WhisperCpp:
         )
 
     def _run(self, state: int, window: npt.NDArray[np.float32], language: bytes) -> None:
-        # We cut and pad ourselves: whisper.cpp aborts the process when it aligns words in less than 160 ms.
-        padded = np.zeros(max(len(window), _PADDED), np.float32)
-        padded[: len(window)] = window
-        seconds = len(padded) / _RATE
         params = self._whisper.full_params()
         params.n_threads = self._threads
         params.print_progress = False
@@ -201,12 +137,13 @@ class WhisperCpp:
         params.greedy_best_of = 1
         params.temperature_inc = 0.0  # decoding again at a higher temperature costs up to five times the time
         params.no_speech_thold = _NEVER  # the guards decide what is silence, and say so
-        params.audio_ctx = min(max(int(seconds * _CONTEXT_PER_S) + _CONTEXT_MARGIN, _CONTEXT_FLOOR), self._context_size)
-        params.max_tokens = int(seconds * _TOKENS_PER_S) + _TOKENS_MARGIN
+        params.audio_ctx = min(context_of(window, _CONTEXT_FLOOR), self._context_size)
+        params.max_tokens = max_tokens(window)
         code = self._lib.whisper_full_with_state(
-            self._context, state, params, padded.ctypes.data_as(ctypes.POINTER(ctypes.c_float)), len(padded)
+            self._context, state, params, window.ctypes.data_as(ctypes.POINTER(ctypes.c_float)), len(window)
         )
         if code:
+            seconds = len(window) / RATE
             raise SttError(f"whisper.cpp failed on {seconds:.1f} s of audio with code {code}")
 
     def _language(self, clip: Clip) -> bytes:
