@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicestream.calls.figures import Spoken, figures
+from voicestream.calls.figures import MIN_OVERLAP_MS, Spoken, figures
 
 
 def spoken(track, start, end, words=10, polarity=None, number=0, insights=None):
@@ -41,6 +41,23 @@ def test_a_back_channel_is_no_interruption():
     measured = figures("c", [spoken("agent", 0, 5_000), spoken("customer", 2_000, 2_500)], 5_000)
     assert measured.interruptions == {"agent": 0, "customer": 0}
     assert measured.overlap_ms == 500
+
+
+@given(st.lists(st.tuples(st.sampled_from(["agent", "customer"]), st.integers(0, 60_000), st.integers(0, 15_000))))
+def test_interruptions_are_those_that_comparing_all_with_all_finds(drawn):
+    said = [spoken(track, start, start + length) for track, start, length in drawn]
+    expected = {
+        track: sum(
+            any(
+                o.track != track and o.start_ms < m.start_ms <= o.end_ms - MIN_OVERLAP_MS and m.end_ms > o.end_ms
+                for o in said
+            )
+            for m in said
+            if m.track == track
+        )
+        for track in {s.track for s in said}
+    }
+    assert figures("c", said, 75_000).interruptions == expected
 
 
 def test_nothing_said():

@@ -1,5 +1,6 @@
 """The figures of one call, from its utterances alone: pure, and the same whether computed live or afterwards."""
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby
@@ -76,12 +77,19 @@ def _covered(said: Sequence[Spoken]) -> int:
 
 
 def _interruptions(mine: Sequence[Spoken], others: Sequence[Spoken]) -> int:
-    """Times that one of ``mine`` began within one of the others and went on after it.
+    """Times that one of ``mine`` began within one of the others, which are sorted by start, and went on after it.
 
     An utterance that ends before the other's does ("mhm") is a back-channel, not an interruption.
     """
+    starts = [o.start_ms for o in others]
+    longest = max((o.end_ms - o.start_ms for o in others), default=0)
+    # Asked with every utterance of a call: of a long one only those are looked at that may still go on.
     return sum(
-        any(o.start_ms < m.start_ms <= o.end_ms - MIN_OVERLAP_MS and m.end_ms > o.end_ms for o in others) for m in mine
+        any(
+            m.start_ms <= o.end_ms - MIN_OVERLAP_MS and m.end_ms > o.end_ms
+            for o in others[bisect_left(starts, m.start_ms - longest) : bisect_left(starts, m.start_ms)]
+        )
+        for m in mine
     )
 
 
