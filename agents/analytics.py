@@ -8,6 +8,7 @@ from voicestream.calls.figures import Spoken, figures
 from voicestream.calls.queues import QueueState
 from voicestream.records import CallMetric, CallSummary, UtteranceResult, WindowMetric
 from voicestream.records.metrics import CallFigures
+from voicestream.streams.clock import now_ms
 from voicestream.streams.topic import Topic
 
 
@@ -68,7 +69,7 @@ def _final(call: CallSummary, revision: int) -> CallMetric:
 async def by_minute(result: UtteranceResult, state: State[QueueState]) -> list[WindowMetric]:
     """The figures of the minute, again with every utterance, and once more, final, when it is over."""
     state.value = state.value or QueueState(result.queue or "", result.agent or "")
-    return queues.add(state.value, result)
+    return queues.add(state.value, result, now_ms())
 
 
 @stage.every(1_000, store=windows, out=topics.metrics)

@@ -7,7 +7,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicestream.calls.queues import GRACE_MS, SIZE_MS, QueueState, add, percentile, tick
+from voicestream.calls.queues import GRACE_MS, KEEP_MS, SIZE_MS, QueueState, add, percentile, tick
 from voicestream.records import UtteranceResult
 
 
@@ -34,7 +34,7 @@ def test_the_last_revision_of_every_window_equals_a_count(values, rng: random.Ra
     state, last = QueueState("q", "a"), {}
     for r in results:
         repeats = 1 + (rng.random() < 0.3)
-        for metric in [m for _ in range(repeats) for m in add(state, r)]:
+        for metric in [m for _ in range(repeats) for m in add(state, r, r.at_ms)]:
             assert metric.revision == last[metric.metric_id].revision + 1 if metric.metric_id in last else True
             last[metric.metric_id] = metric
     for metric in tick(state, 7 * SIZE_MS + GRACE_MS):
@@ -51,10 +51,10 @@ def test_the_last_revision_of_every_window_equals_a_count(values, rng: random.Ra
 
 def test_a_late_result_revises_its_window():
     state = QueueState("q", "a")
-    add(state, result(1, 0, 10, 0.5, 100))
-    [_, closed] = add(state, result(1, 1, SIZE_MS + GRACE_MS + 1, 0.5, 100))
+    add(state, result(1, 0, 10, 0.5, 100), 10)
+    [_, closed] = add(state, result(1, 1, SIZE_MS + GRACE_MS + 1, 0.5, 100), SIZE_MS)
     assert (closed.final, closed.utterances, closed.window_start_ms) == (True, 1, 0)
-    [late] = add(state, result(2, 0, 20, -0.5, 100))
+    [late] = add(state, result(2, 0, 20, -0.5, 100), SIZE_MS)
     assert (late.final, late.utterances, late.polarity) == (True, 2, 0.0)
     assert late.revision == closed.revision + 1
 
@@ -75,6 +75,18 @@ def test_all_calls_in_one_queue_fit_a_message_of_the_changelog():
             for call in calls:
                 at_ms = minute * SIZE_MS + number * 20_000
                 said = result(0, minute * 3 + number, at_ms, 0.5, rng.randrange(10_000))
-                add(state, msgspec.structs.replace(said, call_id=call))
+                add(state, msgspec.structs.replace(said, call_id=call), said.at_ms)
         tick(state, (minute + 1) * SIZE_MS)
     assert len(msgspec.msgpack.encode(state)) < 100_000
+
+
+def test_a_window_is_kept_while_a_worker_catches_up_on_it():
+    """After an outage the windows are long past by the clock, and their results still come."""
+    state = QueueState("sales", "ann")
+    now_ms = 10 * KEEP_MS
+    for number in range(5):
+        metrics = [*add(state, result(1, number, 10 + number, 0.5, 100), now_ms), *tick(state, now_ms)]
+        now_ms += 1_000
+    assert (metrics[-1].utterances, metrics[-1].revision, metrics[-1].final) == (5, 6, True)
+    tick(state, now_ms + SIZE_MS + KEEP_MS)
+    assert state.windows == {}

@@ -51,6 +51,8 @@ class Window(msgspec.Struct):
     insights: dict[str, int] = {}
     latencies: dict[int, int] = {}
     """Utterances by latency, to 10 ms."""
+    heard_ms: int = 0
+    """Wall clock of the latest result: a worker that catches up gets those of windows that are long past."""
     revision: int = 0
     final: bool = False
 
@@ -64,7 +66,7 @@ class QueueState(msgspec.Struct):
     stream_ms: int = 0
 
 
-def add(state: QueueState, result: UtteranceResult) -> list[WindowMetric]:
+def add(state: QueueState, result: UtteranceResult, now_ms: int) -> list[WindowMetric]:
     """Count an utterance in: the new figures of its window, and those of windows that this made final."""
     start = result.at_ms // SIZE_MS * SIZE_MS
     window = state.windows.setdefault(start, Window())
@@ -72,6 +74,7 @@ def add(state: QueueState, result: UtteranceResult) -> list[WindowMetric]:
     if window.reached.get(track, -1) >= result.number:
         return []
     window.reached[track] = result.number
+    window.heard_ms = now_ms
     window.utterances += 1
     if result.polarity is not None:
         window.polarity.add(result.polarity)
@@ -88,7 +91,8 @@ def add(state: QueueState, result: UtteranceResult) -> list[WindowMetric]:
 def tick(state: QueueState, now_ms: int) -> list[WindowMetric]:
     """Close what the clock has closed, and forget what is long final."""
     closed = _close(state, now_ms - SIZE_MS)  # a minute more than the grace: results may be on their way
-    for start in [s for s, w in state.windows.items() if w.final and now_ms > s + SIZE_MS + KEEP_MS]:
+    old = [s for s, w in state.windows.items() if w.final and now_ms > max(w.heard_ms, s + SIZE_MS) + KEEP_MS]
+    for start in old:
         del state.windows[start]
     return closed
 
