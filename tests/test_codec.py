@@ -1,6 +1,8 @@
 """Records, their schemas, and the bytes on the topics."""
 
 import contextlib
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import msgspec
 import pytest
@@ -13,8 +15,9 @@ from voicestream.codec import codec, schema_folder
 from voicestream.records import AudioChunk, EndOfCall
 from voicestream.streams.codec import Codec, check_records
 from voicestream.streams.dead_letter import DeadLetter
-from voicestream.streams.errors import DecodeError, EncodeError
+from voicestream.streams.errors import DecodeError, EncodeError, StreamsError
 from voicestream.streams.record import Record
+from voicestream.streams.registry import ConfluentRegistry
 from voicestream.streams.schemas import Schema, SchemaSet
 
 RECORDS = [r for r in vars(records).values() if isinstance(r, type) and issubclass(r, Record)] + [DeadLetter]
@@ -105,6 +108,37 @@ def test_confluent_framing_with_a_registry():
     data = codec.encode(topics.transcripts, transcript())
     assert data[:5] == b"\x00\x00\x00\x00\x01"
     assert codec.decode(topics.transcripts, data) == transcript()
+
+
+def test_a_registered_schema_that_is_no_record_is_refused():
+    registry = FakeRegistry()
+    registry.schema_of = lambda schema_id: "string"
+    with pytest.raises(DecodeError, match=r"schema 7 .* no record"):
+        Codec(SCHEMAS, registry).decode(topics.transcripts, b"\x00\x00\x00\x00\x07abc")
+
+
+def test_what_the_registry_does_not_know_is_no_record_but_its_absence_says_nothing_of_the_message():
+    class Registry(BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = b'{"error_code": 40403, "message": "Schema not found"}'
+            self.send_response(404)
+            self.send_header("Content-Type", "application/vnd.schemaregistry.v1+json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Registry) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        registry = ConfluentRegistry(f"http://127.0.0.1:{server.server_port}")
+        with pytest.raises(DecodeError, match=r"no schema 7.*not found"):
+            registry.schema_of(7)
+        server.shutdown()
+    with pytest.raises(StreamsError, match="schema 7 cannot be looked up") as away:
+        registry.schema_of(7)
+    assert not isinstance(away.value, DecodeError)
 
 
 def test_a_released_schema_is_still_read(tmp_path):

@@ -28,7 +28,7 @@ class Registry(Protocol):
         """The id of ``schema`` for ``topic``; registers it where it is new."""
 
     def schema_of(self, schema_id: int) -> Any:
-        """The parsed schema with that id."""
+        """The parsed schema with that id; raises ``DecodeError`` where there is none."""
 
 
 class Codec:
@@ -102,6 +102,8 @@ class Codec:
                     f"topic {topic.name}: the message names schema {schema_id} of a registry, but none is configured"
                 )
             parsed = self._registry.schema_of(schema_id)
+            if not isinstance(parsed, dict) or "name" not in parsed:
+                raise DecodeError(f"topic {topic.name}: schema {schema_id} of the registry is no record")
             return parsed, parsed["name"].rpartition(".")[2], data[5:]
         raise DecodeError(
             f"topic {topic.name}: no Avro framing, the message begins with {data[:10].hex() or 'nothing'}"

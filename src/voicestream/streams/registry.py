@@ -9,6 +9,8 @@ import fastavro
 from voicestream.streams.errors import DecodeError, StreamsError
 from voicestream.streams.schemas import Schema
 
+NOT_FOUND = 404
+
 
 class ConfluentRegistry:
     """Subjects are named ``TOPIC-RECORD`` (TopicRecordNameStrategy): a topic may carry several record types."""
@@ -33,11 +35,21 @@ class ConfluentRegistry:
             raise StreamsError(f"schema registry {self._url}: cannot register {subject}: {error}") from error
 
     def schema_of(self, schema_id: int) -> Any:
+        """The schema; ``DecodeError`` where there is none with that id, ``StreamsError`` where nobody can tell."""
         if schema_id not in self._by_id:
+            from confluent_kafka.schema_registry import SchemaRegistryError
+
             try:
-                self._by_id[schema_id] = fastavro.parse_schema(
-                    json.loads(self._client.get_schema(schema_id).schema_str)
-                )
+                found = self._client.get_schema(schema_id).schema_str
             except Exception as error:
-                raise DecodeError(f"schema registry {self._url}: no schema {schema_id}: {error}") from error
+                if isinstance(error, SchemaRegistryError) and error.http_status_code == NOT_FOUND:
+                    raise DecodeError(f"schema registry {self._url}: no schema {schema_id}: {error}") from error
+                # It may be as good as any other message: only the registry is away.
+                raise StreamsError(
+                    f"schema registry {self._url}: schema {schema_id} cannot be looked up: {error}"
+                ) from error
+            try:
+                self._by_id[schema_id] = fastavro.parse_schema(json.loads(found))
+            except Exception as error:
+                raise DecodeError(f"schema registry {self._url}: schema {schema_id} is no Avro: {error}") from error
         return self._by_id[schema_id]
