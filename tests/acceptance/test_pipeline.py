@@ -13,7 +13,7 @@ from voicestream.codec import codec
 from voicestream.records import CallMetric, CallSummary, UtteranceResult
 from voicestream.stt.wer import word_error_rate
 
-pytestmark = [pytest.mark.xdist_group("acceptance"), pytest.mark.timeout(240)]
+pytestmark = pytest.mark.timeout(240)
 
 FILE, FROM_S, SECONDS = "02-third-outage.wav", 21.4, 18.4
 SAID = {

@@ -11,7 +11,7 @@ from voicestream.admin import create_topics
 from voicestream.embedded.broker import Broker
 from voicestream.embedded.child import free_port
 
-pytestmark = [pytest.mark.xdist_group("acceptance"), pytest.mark.timeout(240)]
+pytestmark = pytest.mark.timeout(240)
 
 RULES = """\
 rules:
