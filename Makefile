@@ -34,7 +34,7 @@ demo: setup ## start everything, play calls, show what becomes of them
 	$(BIN)/voicestream demo
 
 test: setup ## every test that needs no more than the embedded parts
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: setup ## ruff, mypy, schema compatibility; clang-format where there is C++
 	$(BIN)/ruff check

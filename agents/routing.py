@@ -12,7 +12,7 @@ from voicestream.settings import settings
 
 log = logging.getLogger(__name__)
 
-FORGET_MS = 3_600_000  # after the last record of a call
+FORGET_MS = 86_400_000  # after the last record of a call: long, as a worker that catches up is behind the clock
 
 stage = Stage("routing")
 calls = stage.store("calls", RoutingState)

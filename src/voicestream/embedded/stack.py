@@ -156,16 +156,7 @@ class Stack:
 
     def _launch_workers(self) -> Child:
         self._ready_file.unlink(missing_ok=True)
-        arguments = [
-            "--datadir",
-            str(self.folder / "faust"),
-            "-A",
-            "agents.all",
-            "worker",
-            "--without-web",
-            "-l",
-            "info",
-        ]
+        arguments = ["-A", "agents.all", "worker", "--without-web", "-l", "info"]
         return self._launch("workers", "faust", *arguments, VOICESTREAM_READY_FILE=str(self._ready_file))
 
     def _launch(self, name: str, module: str, *arguments: str, **env: str) -> Child:

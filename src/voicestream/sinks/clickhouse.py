@@ -20,8 +20,9 @@ from clickhouse_connect.driver.insert import InsertContext
 
 from voicestream.errors import ClickHouseDataError, ClickHouseError, ClickHouseUnavailableError
 
-# Every error of the driver becomes one of ours; it need not log a stack trace of its own.
+# Every error of the driver becomes one of ours; it need not log a stack trace of its own, nor its retries.
 logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
+logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 # ClickHouse's own numbers: what may pass by waiting, and what lies in the data.
 _BUSY = frozenset({3, 159, 202, 209, 210, 241, 242, 243, 252, 319, 425, 745, 999})
