@@ -14,6 +14,7 @@ from tests.samples import transcript
 from voicestream import Stage, State, topics
 from voicestream.codec import codec
 from voicestream.records import Insight, Transcript
+from voicestream.streams.errors import StreamsError
 from voicestream.streams.message import Message, Outgoing, TopicPartition
 from voicestream.streams.runner import AgentRunner
 from voicestream.streams.state import Store
@@ -41,6 +42,13 @@ def test_an_entry_opened_before_a_store_was_dropped_is_not_saved_after():
     store.save(state, {"t": 3})
     assert store.get("c") is None
     assert store.take_changes() == []
+
+
+@pytest.mark.parametrize("data", [b"", b"\x92\x80\x81\xa1n\xa1x", b"\x01"])
+def test_a_changelog_that_holds_something_else_is_named(data: bytes):
+    store: Store[Count] = Store("counter-counts", Count)
+    with pytest.raises(StreamsError, match=r"store counter-counts, key c: .* changelog .* Count"):
+        store.restore(0, "c", data)
 
 
 async def test_a_record_in_work_when_its_partition_was_taken_over_again_is_counted_once_and_not_lost():

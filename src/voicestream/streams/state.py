@@ -10,6 +10,8 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from voicestream.streams.errors import StreamsError
+
 S = TypeVar("S")
 
 Fence = dict[str, int]
@@ -47,6 +49,7 @@ class Store(Generic[S]):
 
     def __init__(self, name: str, type: type[S]) -> None:
         self.name = name
+        self._type = type
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder = msgspec.msgpack.Decoder(type)
         self._entries: dict[int, dict[str, State[S]]] = {}
@@ -111,14 +114,21 @@ class Store(Generic[S]):
         return changes
 
     def restore(self, partition: int, key: str, data: bytes | None) -> None:
-        """Apply a record of the changelog."""
+        """Apply a record of the changelog; raises ``StreamsError`` where it is of another kind of value."""
         entries = self._entries.setdefault(partition, {})
         if data is None:
             entries.pop(key, None)
             return
-        entry = msgspec.msgpack.decode(data, type=_Entry)
-        encoded = bytes(entry.value)
-        entries[key] = State(key, partition, self._decoder.decode(encoded), entry.fence, encoded, self._generation)
+        try:
+            entry = msgspec.msgpack.decode(data, type=_Entry)
+            encoded = bytes(entry.value)
+            value = self._decoder.decode(encoded)
+        except msgspec.DecodeError as error:
+            raise StreamsError(
+                f"store {self.name}, key {key}: what its changelog holds is no {self._type.__name__} ({error}). If the "
+                "type was changed, give the store another name, or its fields defaults"
+            ) from error
+        entries[key] = State(key, partition, value, entry.fence, encoded, self._generation)
 
     def drop(self) -> None:
         """Forget everything: the partitions are assigned anew, and what is kept comes from the changelog."""
