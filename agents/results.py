@@ -1,7 +1,7 @@
 """Joins transcript, sentiment and insights: one result an utterance, one summary a call."""
 
 from voicestream import Stage, State, topics
-from voicestream.calls.assembly import FORGET_MS, CallState, close, take
+from voicestream.calls.assembly import ABANDON_MS, FORGET_MS, CallState, close, take
 from voicestream.records import (
     CallEvent,
     CallSummary,
@@ -46,6 +46,9 @@ async def finish(now: int, call: State[CallState]) -> list[Record]:
     if call.value.closed_at_ms is not None:
         if now - call.value.closed_at_ms > FORGET_MS:
             call.value = None
+        return []
+    if call.value.first_end_ms is None and call.value.heard_ms is not None and now - call.value.heard_ms > ABANDON_MS:
+        call.value = None
         return []
     out = close(call.value, call.key, now)
     if out and isinstance(out[-1], CallSummary):

@@ -52,8 +52,8 @@ class Running:
     def twilio(self) -> connect:
         return connect(f"{self.ws}/v1/twilio", compression=None, proxy=None)
 
-    def feed(self, query: str = "") -> connect:
-        return connect(f"{self.ws}/v1/feed{query}", compression=None, proxy=None)
+    def feed(self, query: str = "", **options: Any) -> connect:
+        return connect(f"{self.ws}/v1/feed{query}", compression=None, proxy=None, **options)
 
     async def get(self, path: str, **options: Any) -> httpx.Response:
         async with httpx.AsyncClient(base_url=self.http, trust_env=False) as client:

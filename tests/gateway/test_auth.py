@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 from gateway_helpers import Running, hello, new_call_id, receive, serving, twilio_start
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from voicestream import topics
 from voicestream.gateway.auth import ApiKeys
@@ -67,3 +67,17 @@ def test_keys_are_compared_whole() -> None:
     keys = ApiKeys("abc")
     assert [keys.admit(given) for given in ("abc", "ab", "abcd", "", None, "äbc")] == [True] + [False] * 5
     assert ApiKeys(" , ").admit(None)
+
+
+async def test_a_page_of_another_site_is_refused_where_no_key_is_asked_for(gateway: Running) -> None:
+    with pytest.raises(InvalidStatus) as refused:
+        async with gateway.feed("", origin="https://elsewhere.example"):
+            pass
+    assert refused.value.response.status_code == 403
+    async with gateway.feed("", origin=gateway.http) as socket:
+        assert (await receive(socket))["type"] == "Hello"
+
+
+async def test_with_a_key_a_page_of_another_site_is_welcome(locked: Running) -> None:
+    async with locked.feed("?api_key=first", origin="https://elsewhere.example") as socket:
+        assert (await receive(socket))["type"] == "Hello"

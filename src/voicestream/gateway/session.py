@@ -86,6 +86,10 @@ class Session:
         else:
             stats.duplicates += 1
 
+    def has(self, track: Track | None) -> bool:
+        """Whether the call carries ``track``."""
+        return track in self._by_name
+
     def note(self, kind: str, value: str, track: Track | None) -> None:
         """A ``dtmf`` or ``mark``; raises ``Refusal`` (``unknown_track``)."""
         if track is not None and track not in self._by_name:

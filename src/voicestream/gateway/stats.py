@@ -13,7 +13,7 @@ Clock = Callable[[], float]
 class Window:
     """Values of the last ``seconds``, at most ``size`` of them."""
 
-    def __init__(self, seconds: float = 60.0, size: int = 50_000, clock: Clock = time.monotonic) -> None:
+    def __init__(self, seconds: float = 60.0, size: int = 5_000, clock: Clock = time.monotonic) -> None:
         self._seconds = seconds
         self._clock = clock
         self._values: deque[tuple[float, float]] = deque(maxlen=size)

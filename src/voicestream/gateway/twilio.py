@@ -143,7 +143,8 @@ class TwilioStream:
                     await self._producer.room()
             case Dtmf(dtmf=dtmf):
                 # Twilio names the track "inbound_track" here, and "inbound" everywhere else.
-                session.note("dtmf", dtmf.digit, TRACKS.get(dtmf.track.removesuffix("_track")))
+                track = TRACKS.get(dtmf.track.removesuffix("_track"))
+                session.note("dtmf", dtmf.digit, track if session.has(track) else None)
             case Mark(mark=mark):
                 session.note("mark", mark.name, None)
             case Stop():

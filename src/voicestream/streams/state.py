@@ -84,16 +84,16 @@ class Store(Generic[S]):
         if state._generation != self._generation:
             return  # opened before the store was dropped: the partition was taken away while the agent was at work
         encoded = None if state.value is None else self._encoder.encode(state.value)
+        if applied:
+            state._fence = {**state._fence, **applied}
         if encoded == state._encoded:
-            return  # nothing has changed, so applying the record once more would change nothing either
+            return  # nothing has changed: the fence goes out with the next change, before which a replay is harmless
         state._encoded = encoded
         entries = self._entries.setdefault(state.partition, {})
         if encoded is None:
             entries.pop(state.key, None)
         else:
             entries[state.key] = state
-        if applied:
-            state._fence = {**state._fence, **applied}
         self._changed[state.partition, state.key] = None
 
     def roll_back(self, state: State[S]) -> None:

@@ -31,7 +31,7 @@ from voicestream.streams.task import Environment, PunctuatorTask
 
 log = logging.getLogger(__name__)
 
-PAUSE_TIMEOUT_S = 10.0
+PAUSE_TIMEOUT_S = 5.0  # less than the shortest rebalance time-out, that of the embedded broker
 
 
 @dataclass(frozen=True)
