@@ -53,8 +53,11 @@ def test_threads_at_once_hear_what_one_alone_hears(engine: SttEngine, jfk: Pcm) 
     alone = [engine.transcribe([clip])[0] for clip in clips]
     with ThreadPoolExecutor(2) as pool:
         together = list(pool.map(engine.transcribe, [clips, clips[::-1]]))
-    assert [(heard.text, heard.words) for heard in together[0]] == [(heard.text, heard.words) for heard in alone]
-    assert [(heard.text, heard.words) for heard in together[1][::-1]] == [(heard.text, heard.words) for heard in alone]
+    for heard, expected in zip([*together[0], *together[1][::-1]], alone * 2, strict=True):
+        assert heard.text == expected.text
+        for word, other in zip(heard.words, expected.words, strict=True):
+            assert (word.start_ms, word.end_ms) == (other.start_ms, other.end_ms)
+            assert word.confidence == pytest.approx(other.confidence, abs=0.05)
 
 
 @pytest.mark.parametrize("seconds", [0.02, 0.1, 0.5])

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -104,7 +104,8 @@ class CTranslate2:
     def transcribe(self, clips: Sequence[Clip]) -> list[Recognition]:
         """One recognition for each clip, in order; SttError when it fails or the model doesn't know the language.
 
-        Clips that need the same context are computed together; what is heard in one does not depend on the others.
+        Clips that need the same context are computed together, which may move a confidence by a hundredth: int8 rounds
+        differently in other company.
         """
         pieces: list[_Piece] = []
         cut_ms = []
@@ -173,10 +174,15 @@ class CTranslate2:
         except RuntimeError as error:
             raise SttError(f"CTranslate2 failed on {len(pieces)} pieces of audio: {error}") from error
         ms = (time.perf_counter() - started) * 1000
-        return [
-            _Heard(piece, tokens, min(max(result.no_speech_prob, 0.0), 1.0), language, ms)
-            for piece, tokens, result, language in zip(pieces, aligned, results, languages, strict=True)
-        ]
+        heard = []
+        for piece, tokens, result, language in zip(pieces, aligned, results, languages, strict=True):
+            one = _Heard(piece, tokens, min(max(result.no_speech_prob, 0.0), 1.0), language, ms)
+            if len(tokens) == max_tokens(piece.samples) and piece.context < _CONTEXT_SIZE:
+                # It did not come to an end: mostly a loop, which the whole context mostly prevents.
+                [again] = self._transcribe([replace(piece, context=_CONTEXT_SIZE)])
+                one = replace(again, ms=ms + again.ms)
+            heard.append(one)
+        return heard
 
     def _heard_languages(self, encoded: ctranslate2.StorageView, pieces: Sequence[_Piece]) -> list[str]:
         if all(piece.language for piece in pieces):
