@@ -178,8 +178,8 @@ class CTranslate2:
         for piece, tokens, result, language in zip(pieces, aligned, results, languages, strict=True):
             one = _Heard(piece, tokens, min(max(result.no_speech_prob, 0.0), 1.0), language, ms)
             if len(tokens) == max_tokens(piece.samples) and piece.context < _CONTEXT_SIZE:
-                # It did not come to an end: mostly a loop, which the whole context mostly prevents.
-                [again] = self._transcribe([replace(piece, context=_CONTEXT_SIZE)])
+                # It came to no end: mostly a loop, which a longer context mostly prevents.
+                [again] = self._transcribe([replace(piece, context=min(2 * piece.context, _CONTEXT_SIZE))])
                 one = replace(again, ms=ms + again.ms)
             heard.append(one)
         return heard
