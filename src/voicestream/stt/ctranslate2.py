@@ -30,7 +30,10 @@ from voicestream.stt.whisper import (
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin while they wait starve those that work
 
-import ctranslate2
+try:
+    import ctranslate2
+except ImportError as error:
+    raise ImportError(f"{error}: install voicestream[ctranslate2]") from error
 
 _CONTEXT_FLOOR: Final = 384  # below it the decoder falls into loops
 _CONTEXT_STEP: Final = 32  # so that clips of nearly the same length share a batch
