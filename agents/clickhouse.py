@@ -4,11 +4,12 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from voicestream import Batch, BatchError, ErrorPolicy, Stage, topics
+from voicestream import Batch, ErrorPolicy, Stage, topics
 from voicestream.settings import settings
 from voicestream.sinks.clickhouse import connect
 from voicestream.sinks.clickhouse_sink import ClickHouseSink
 from voicestream.sinks.migrate import upgrade
+from voicestream.sinks.writing import raise_rejected
 from voicestream.streams.dead_letter import DeadLetter
 from voicestream.streams.record import Record
 
@@ -47,10 +48,7 @@ async def dead_letters(batch: list[DeadLetter]) -> None:
 
 
 async def _write(batch: Sequence[Record]) -> None:
-    rejected = await sinks[0].write(batch)
-    if rejected:
-        positions = {id(record): position for position, record in enumerate(batch)}
-        raise BatchError({positions[id(failed.record)]: failed.error for failed in rejected})
+    raise_rejected(await sinks[0].write(batch), batch)
 
 
 app = stage.app()

@@ -65,6 +65,34 @@ class ClickHouseDataError(ClickHouseError):
     """Rows that ClickHouse can't hold, however often they are sent."""
 
 
+class MigrationError(VoicestreamError):
+    """A migration that was changed after a database had it."""
+
+
+class PostgresError(VoicestreamError):
+    """The setting of PostgreSQL makes no sense."""
+
+
+class PostgresUnavailableError(PostgresError):
+    """PostgreSQL can't be reached, lacks the tables or refuses us; the same statement may go through later."""
+
+
+class PostgresDataError(PostgresError):
+    """Rows that PostgreSQL can't hold, however often they are sent."""
+
+
+class RedisError(VoicestreamError):
+    """The setting of Redis makes no sense."""
+
+
+class RedisUnavailableError(RedisError):
+    """Redis can't be reached, or takes no writes at present; the same command may go through later."""
+
+
+class RedisDataError(RedisError):
+    """A record that Redis can't hold, however often it is sent."""
+
+
 class CallError(VoicestreamError):
     """A call that could not be played to its end."""
 

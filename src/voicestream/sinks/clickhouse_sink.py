@@ -3,10 +3,7 @@
 import asyncio
 import hashlib
 import logging
-import random
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -14,20 +11,10 @@ import msgspec
 from voicestream.errors import ClickHouseDataError, ClickHouseUnavailableError
 from voicestream.sinks.clickhouse import ClickHouse
 from voicestream.sinks.clickhouse_rows import Mapping, by_table
+from voicestream.sinks.writing import Rejected, until_there
 from voicestream.streams.record import Record
 
 log = logging.getLogger(__name__)
-
-_FIRST_WAIT_S = 0.2
-_LONGEST_WAIT_S = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """A record that ClickHouse can't hold, for the dead-letter topic."""
-
-    record: Record
-    error: ClickHouseDataError
 
 
 class ClickHouseSink:
@@ -70,19 +57,12 @@ class ClickHouseSink:
 
     async def _insert(self, mapping: Mapping[Any], records: Sequence[Record]) -> None:
         """Insert, and again as long as ClickHouse is away."""
-        started = time.monotonic()
-        wait_s = _FIRST_WAIT_S
-        while True:
-            try:
-                await asyncio.to_thread(self._insert_now, mapping, records)
-                return
-            except ClickHouseUnavailableError as error:
-                away_s = time.monotonic() - started
-                if self._give_up_after_s is not None and away_s + wait_s > self._give_up_after_s:
-                    raise
-                log.warning("%d records of %s wait for ClickHouse: %s", len(records), mapping.table, error)
-            await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))  # many workers shall not come back at once
-            wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+        await until_there(
+            lambda: asyncio.to_thread(self._insert_now, mapping, records),
+            ClickHouseUnavailableError,
+            f"{len(records)} records of {mapping.table} wait for ClickHouse",
+            self._give_up_after_s,
+        )
 
     def _insert_now(self, mapping: Mapping[Any], records: Sequence[Record]) -> None:
         try:

@@ -1,13 +1,7 @@
 """The tables of ClickHouse, brought up to date by numbered SQL files."""
 
-import hashlib
-import re
-from dataclasses import dataclass
-from datetime import datetime
-from importlib import resources
-
-from voicestream.errors import ClickHouseError
 from voicestream.sinks.clickhouse import ClickHouse
+from voicestream.sinks.migration_files import Migration, with_applied
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS schema_migrations
@@ -23,38 +17,16 @@ COMMENT 'Migrations that have been applied.'
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Migration:
-    """A migration file: what it is called, what it does, and when it was applied here."""
-
-    number: int
-    name: str
-    statements: tuple[str, ...]
-    checksum: str
-    applied_at: datetime | None = None
-
-
 def status(clickhouse: ClickHouse) -> list[Migration]:
     """Every migration in order; ``applied_at`` is None for those that are still to be applied.
 
     Raises:
-        ClickHouseError: a file was changed after it was applied.
+        MigrationError: a file was changed after it was applied.
     """
     known = clickhouse.query("EXISTS TABLE schema_migrations").rows[0][0]
     query = "SELECT number, checksum, applied_at FROM schema_migrations FINAL"
     applied = {number: (checksum, at) for number, checksum, at in clickhouse.query(query).rows} if known else {}
-    migrations = []
-    for migration in _files():
-        checksum, at = applied.get(migration.number, (migration.checksum, None))
-        if checksum != migration.checksum:
-            raise ClickHouseError(
-                f"ClickHouse at {clickhouse.where}: migration {migration.name} was changed after it was applied there "
-                f"({at:%Y-%m-%d %H:%M}): put the file back as it was and write the change as a new migration"
-            )
-        migrations.append(
-            Migration(migration.number, migration.name, migration.statements, migration.checksum, applied_at=at)
-        )
-    return migrations
+    return with_applied("migrations", applied, f"ClickHouse at {clickhouse.where}")
 
 
 def upgrade(clickhouse: ClickHouse) -> list[str]:
@@ -76,15 +48,3 @@ def upgrade(clickhouse: ClickHouse) -> list[str]:
         )
         done.append(migration.name)
     return done
-
-
-def _files() -> list[Migration]:
-    folder = resources.files("voicestream.sinks") / "migrations"
-    migrations = []
-    for file in folder.iterdir():
-        if found := re.fullmatch(r"(\d{4})_\w+\.sql", file.name):
-            text = file.read_text(encoding="utf-8")
-            statements = tuple(part.strip() for part in re.split(r";\s*$", text, flags=re.MULTILINE) if part.strip())
-            checksum = hashlib.sha256(text.encode()).hexdigest()[:16]
-            migrations.append(Migration(int(found[1]), file.name, statements, checksum))
-    return sorted(migrations, key=lambda migration: migration.number)

@@ -78,6 +78,7 @@ class Stage:
         self.punctuators: list[Punctuator] = []
         self.stores: dict[str, Store[Any]] = {}
         self.starters: list[Callable[[], Awaitable[None]]] = []
+        self.stoppers: list[Callable[[], Awaitable[None]]] = []
 
     def agent(
         self,
@@ -179,6 +180,11 @@ class Stage:
     def on_start(self, function: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
         """Declare what must succeed before the stage takes records, such as loading a model."""
         self.starters.append(function)
+        return function
+
+    def on_stop(self, function: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        """Declare what is to be let go when the stage has stopped, such as a connection; also after a failed start."""
+        self.stoppers.append(function)
         return function
 
     def _add(self, agent: Agent) -> None:

@@ -97,12 +97,12 @@ class TopologyTestDriver:
                 for starter in stage.starters:
                     self._run(starter())
         except BaseException:
-            self._runner.close()
+            self._stop()
             raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self._runner.close()
+        self._stop()
         for store in self._stores():
             store.drop()
 
@@ -149,6 +149,14 @@ class TopologyTestDriver:
 
     def _stores(self) -> list[Store[Any]]:
         return [store for stage in self._stages for store in stage.stores.values()]
+
+    def _stop(self) -> None:
+        try:
+            for stage in self._stages:
+                for stopper in stage.stoppers:
+                    self._run(stopper())
+        finally:
+            self._runner.close()
 
     def _run(self, work: Any) -> Any:
         return self._runner.run(work, context=self._context)

@@ -176,6 +176,9 @@ class Worker:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for stage in self._stages:
+            for stopper in stage.stoppers:
+                await stopper()
 
     async def send(self, messages: Iterable[Outgoing]) -> None:
         """Send, and return when the broker has all of it."""
