@@ -2,8 +2,10 @@
 
 import asyncio
 import itertools
+import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -182,6 +184,18 @@ async def test_the_status_that_an_application_set_survives_a_replay(postgres: Po
     await rows(postgres, "UPDATE routing_decisions SET status = 'done'")
     await sink.write([DECISION, msgspec.structs.replace(DECISION, decision_id="c/churn/1")])
     assert await rows(postgres, "SELECT status FROM routing_decisions ORDER BY decision_id") == [("done",), ("open",)]
+
+
+async def test_several_can_work_off_the_decisions_as_the_document_says(setting: str, postgres: Postgres) -> None:
+    operations = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    [take] = re.findall(r"^```sql\n(UPDATE routing_decisions .*?)^```", operations, re.MULTILINE | re.DOTALL)
+    decisions = [msgspec.structs.replace(DECISION, decision_id=f"c/{n}", priority=3 - n) for n in range(3)]
+    await PostgresSink(postgres).write(decisions)
+    other = Postgres(setting)
+    async with postgres.transaction("taking") as one, other.transaction("taking") as two:
+        assert [(await one.fetchrow(take))["decision_id"], (await two.fetchrow(take))["decision_id"]] == ["c/2", "c/1"]
+    await other.close()
+    assert await rows(postgres, "SELECT decision_id FROM routing_decisions WHERE status = 'open'") == [("c/0",)]
 
 
 async def test_bad_records_are_handed_back_and_the_others_written(postgres: Postgres) -> None:

@@ -315,6 +315,31 @@ def test_starters_run_before_the_first_record():
     assert order == ["loaded", "used"]
 
 
+def test_stoppers_run_at_the_end_and_also_when_the_start_failed():
+    stage = Stage("stops")
+    order = []
+
+    @stage.on_start
+    async def fail() -> None:
+        if order:
+            raise OSError("no server")
+
+    @stage.on_stop
+    async def close() -> None:
+        order.append("closed")
+
+    @stage.agent(topics.transcripts)
+    async def use(said: Transcript) -> None:
+        order.append("used")
+
+    with TopologyTestDriver(stage) as driver:
+        driver.topic(topics.transcripts).send(said(0))
+    assert order == ["used", "closed"]
+    with pytest.raises(OSError, match="no server"), TopologyTestDriver(stage):
+        pass
+    assert order == ["used", "closed", "closed"]
+
+
 def test_a_key_that_is_no_text_becomes_a_dead_letter_and_the_others_go_on():
     stage = counter()
     with TopologyTestDriver(stage) as driver:

@@ -183,7 +183,7 @@ class Stage:
         return function
 
     def on_stop(self, function: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
-        """Declare what is to be let go when the stage has stopped, such as a connection; also after a failed start."""
+        """Declare what is to be let go when the stage has stopped, such as a connection; the start may have failed."""
         self.stoppers.append(function)
         return function
 

@@ -107,7 +107,7 @@ COMMENT ON COLUMN routing_decisions.at IS 'Event time of the record that made th
 COMMENT ON COLUMN routing_decisions.rule IS 'Name of the rule.';
 COMMENT ON COLUMN routing_decisions.action IS 'What is to be done.';
 COMMENT ON COLUMN routing_decisions.target IS 'To whom or where; null where the rule names none.';
-COMMENT ON COLUMN routing_decisions.priority IS 'Priority of the rule.';
+COMMENT ON COLUMN routing_decisions.priority IS 'From 1, the most urgent, to 5.';
 COMMENT ON COLUMN routing_decisions.reason IS 'What made the rule fire, in words.';
 COMMENT ON COLUMN routing_decisions.evidence IS 'Identifiers of the utterances that made the rule fire.';
 COMMENT ON COLUMN routing_decisions.queue IS 'Queue of the call; null where the caller did not say.';
