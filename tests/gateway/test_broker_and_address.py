@@ -36,6 +36,18 @@ async def test_no_broker_is_said_and_new_calls_are_put_off(settings: Settings, m
             assert line.close_code == 1013
 
 
+async def test_a_broker_that_is_away_does_not_fill_the_log(
+    settings: Settings, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(producer, "PROBE_S", 0.1)
+    monkeypatch.setattr(consumer, "ANSWER_S", 0.1)
+    nowhere = settings.model_copy(update={"broker": f"kafka://127.0.0.1:{free_port()}"})
+    async with serving(nowhere):
+        await asyncio.sleep(2)
+    complaints = [record for record in caplog.records if record.name.endswith(".rdkafka")]
+    assert len(complaints) <= 6
+
+
 async def test_a_broker_without_the_topics_is_not_ready(settings: Settings, tmp_path: Path) -> None:
     with Broker(tmp_path / "log") as empty:
         async with serving(settings.model_copy(update={"broker": empty.url})) as gateway:

@@ -7,6 +7,7 @@ import typer
 from voicestream.admin import create_topics, wanted_topics
 from voicestream.errors import BrokerError
 from voicestream.settings import settings
+from voicestream.streams.repeated import limit_repeated
 
 app = typer.Typer(no_args_is_help=True, help="Create the topics on the configured broker.")
 
@@ -27,5 +28,6 @@ def create() -> None:
             "create the topics of their own broker)"
         )
     wanted = wanted_topics(config.partitions)
+    limit_repeated()
     asyncio.run(create_topics(bootstrap, wanted, replication=config.replication))
     typer.echo(f"{len(wanted)} topics are there: {', '.join(wanted)}")

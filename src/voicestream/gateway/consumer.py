@@ -53,7 +53,7 @@ class ResultConsumer:
                 "fetch.wait.max.ms": 100,
                 "reconnect.backoff.max.ms": 1000,
             },
-            logger=log,
+            logger=log.getChild("rdkafka"),
         )
         self._assigned: set[tuple[str, int]] = set()
         self._looked = False

@@ -60,7 +60,7 @@ class RecordProducer:
         }
         # Tansu knows no idempotent producers; one request in flight keeps the order there.
         order = {"max.in.flight.requests.per.connection": 1} if embedded else {"enable.idempotence": True}
-        self._producer = Producer(options | order, logger=log)
+        self._producer = Producer(options | order, logger=log.getChild("rdkafka"))
         self._codec = codec()
         self._busy = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []

@@ -9,9 +9,11 @@ from types import FrameType
 import uvicorn
 
 from voicestream.errors import GatewayError
+from voicestream.gateway import consumer, producer
 from voicestream.gateway.app import create_app
 from voicestream.gateway.gateway import Gateway
 from voicestream.settings import Settings
+from voicestream.streams.repeated import limit_repeated
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +51,7 @@ class GatewayServer(uvicorn.Server):
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until a signal comes, or ``drain_and_stop`` is called."""
         logging.getLogger("uvicorn.error").addFilter(_without_traceback)
+        limit_repeated(*(f"{module.__name__}.rdkafka" for module in (consumer, producer)))
         await super().serve(sockets or [self._socket])
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

@@ -42,7 +42,7 @@ class Repeated(logging.Filter):
 _FILTER = Repeated()
 
 
-def limit_repeated() -> None:
-    """Apply it to the Kafka client of this process."""
-    for name in LOGGERS:
+def limit_repeated(*names: str) -> None:
+    """Apply it to the loggers of these names; without any, to those of the Kafka client of workers."""
+    for name in names or LOGGERS:
         logging.getLogger(name).addFilter(_FILTER)
