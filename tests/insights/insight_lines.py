@@ -43,6 +43,7 @@ POSITIVE: dict[str, list[tuple[str, ...]]] = {
         ("customer", "i don't want to be tied to a two year contract", "contract"),
     ],
     "buying_signal": [
+        ("customer", "Can you charge my card?", "order"),
         ("customer", "Okay, let's go ahead and get started.", "order"),
         ("customer", "i'll take two of them", "order"),
         ("customer", "Sign me up!", "order"),
@@ -144,6 +145,8 @@ NEGATIVE: dict[str, list[tuple[str, str]]] = {
         ("customer", "My wife loves it."),
     ],
     "buying_signal": [
+        ("customer", "You charge my card two times and my rent is due on Friday."),
+        ("customer", "They charge my card twice."),
         ("customer", "I'm not ready to sign up."),
         ("customer", "I don't want to buy anything."),
         ("agent", "Would you like to upgrade?"),
