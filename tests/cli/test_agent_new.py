@@ -21,6 +21,15 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.parametrize(
+    ("name", "why"), [("1st", "a letter first"), ("class", "Python has that word"), ("stt", "one of voicestream is")]
+)
+def test_a_name_that_cannot_work_is_refused(name, why, tmp_path):
+    refused = CliRunner().invoke(app, ["agent", "new", name, "--folder", str(tmp_path)])
+    assert why in refused.output
+    assert not list(tmp_path.iterdir())
+
+
 def run(*command: object, cwd: Path) -> None:
     done = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

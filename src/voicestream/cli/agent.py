@@ -2,12 +2,14 @@
 
 import re
 from importlib.resources import files
+from keyword import iskeyword
 from pathlib import Path
 from string import Template
 from typing import Annotated
 
 import typer
 
+import agents
 from voicestream.errors import SettingsError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -32,10 +34,14 @@ def new(
     """Write agents/NAME.py, schemas/NAME.avsc and tests/test_NAME.py, to be changed into what you need."""
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise SettingsError(f"an agent cannot be called {name!r}: use small letters, digits and _, a letter first")
+    if iskeyword(name):
+        raise SettingsError(f"an agent cannot be called {name!r}: Python has that word for itself")
     wanted = {folder / path.format(name=name): template for path, template in _FILES.items()}
     taken = [str(path) for path in wanted if path.exists()]
     if taken:
         raise SettingsError(f"{', '.join(taken)} exists already: choose another name, or remove it")
+    if (Path(agents.__file__).parent / f"{name}.py").exists():  # it would be found before the new one
+        raise SettingsError(f"an agent cannot be called {name!r}: one of voicestream is; choose another name")
     record = "".join(part.capitalize() for part in name.split("_"))
     values = {"name": name, "record": record, "topic": f"voice.{name.replace('_', '-')}"}
     templates = files("voicestream.cli") / "templates"
