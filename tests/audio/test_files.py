@@ -40,6 +40,11 @@ def test_what_is_no_number_in_a_float_file_is_silence(tmp_path: Path) -> None:
     assert read_audio(tmp_path / "a.wav").channel(0).tolist() == [16384, 0, -32768, 32767]
 
 
+def test_a_folder_is_called_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(AudioFileError, match="this is a folder"):
+        read_audio(tmp_path)
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(AudioFileError, match=r"nowhere\.wav: there is no such file"):
         read_audio(tmp_path / "nowhere.wav")

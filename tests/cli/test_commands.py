@@ -50,6 +50,11 @@ def test_help_loads_none_of_the_heavy_packages() -> None:
     assert "loaded: set()" in python(code).stdout
 
 
+def test_help_shows_defaults_that_depend_on_something() -> None:
+    assert "one a file" in run("call", "--help").output
+    assert "what the cores can follow" in " ".join(run("demo", "--help").output.replace("│", " ").split())
+
+
 @pytest.mark.parametrize("name", list(Commands.COMMANDS))
 def test_every_command_explains_itself(name: str) -> None:
     result = run(name, "--help")

@@ -36,6 +36,8 @@ class AudioFile:
 def read_audio(path: Path | str) -> AudioFile:
     """Read a mono or stereo file of any rate; AudioFileError if it is missing, no audio, empty, or of more channels."""
     path = Path(path)
+    if path.is_dir():
+        raise AudioFileError(f"{path}: this is a folder; name the files in it")
     if not path.is_file():
         raise AudioFileError(f"{path}: there is no such file")
     try:

@@ -20,15 +20,17 @@ class Kind(StrEnum):
 
 
 Files = Annotated[list[Path], typer.Argument(help="WAV, FLAC, OGG…; stereo is agent left, customer right.")]
-Url = Annotated[str | None, typer.Option(help="The gateway [default: the one of the settings].")]
+Url = Annotated[str | None, typer.Option(help="The gateway.", show_default="the one of the settings")]
 Protocol = Annotated[Kind, typer.Option(help="As Twilio, or over our own protocol.")]
-Number = Annotated[int | None, typer.Option(min=1, help="Calls at once, from the files in turn [default: one a file].")]
+Number = Annotated[
+    int | None, typer.Option(min=1, help="Calls at once, from the files in turn.", show_default="one a file")
+]
 Speed = Annotated[float, typer.Option(min=0.1, help="Times faster than real time.")]
 Queue = Annotated[str | None, typer.Option(help="Queue that the calls come through.")]
 Agent = Annotated[str | None, typer.Option(help="Who takes the calls.")]
 Customer = Annotated[str | None, typer.Option(help="Who calls.")]
 Metadata = Annotated[list[str] | None, typer.Option(help="NAME=VALUE of the calls; may be repeated.")]
-Key = Annotated[str | None, typer.Option(help="Key for the gateway [default: the first of the settings].")]
+Key = Annotated[str | None, typer.Option(help="Key for the gateway.", show_default="the first of the settings")]
 
 
 def call(

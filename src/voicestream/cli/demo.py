@@ -12,7 +12,7 @@ from voicestream.embedded.scripts import catalogue, recorded_calls, scripted_cal
 from voicestream.embedded.stack import run_folder
 from voicestream.settings import settings
 
-Number = Annotated[int | None, typer.Option(min=1, help="Calls at once [default: what the cores can follow].")]
+Number = Annotated[int | None, typer.Option(min=1, help="Calls at once.", show_default="what the cores can follow")]
 Audio = Annotated[list[Path] | None, typer.Option(help="Files of your own instead of the scripted calls.")]
 ReportFile = Annotated[Path | None, typer.Option(help="Write everything that was found to this file, as JSON.")]
 Keep = Annotated[bool, typer.Option("--keep", help="Leave the stack and the dashboard running until Ctrl-C.")]

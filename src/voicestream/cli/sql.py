@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from voicestream.errors import VoicestreamError
+from voicestream.errors import SettingsError, VoicestreamError
 from voicestream.settings import settings
 from voicestream.sinks.clickhouse import ClickHouse, connect
 
@@ -48,6 +48,8 @@ def sql(
 ) -> None:
     """Ask the configured ClickHouse (VOICESTREAM_CLICKHOUSE); docs/analytics.md has the tables and many questions."""
     text = (sys.stdin.read() if query == "-" else query).strip().rstrip(";")
+    if not text:
+        raise SettingsError("there is no query: voicestream sql 'SELECT count() FROM v_calls'")
     try:
         clickhouse = connect(settings().clickhouse)
         try:

@@ -67,9 +67,7 @@ class Connection:
         data: bytes | None = message.get("bytes")
         received: str | bytes = message["text"] if data is None else data
         if len(received) > MAX_FRAME_BYTES + HEADER_ROOM:
-            raise Refusal(
-                "frame_too_big", f"a message has at most {MAX_FRAME_BYTES} bytes of audio, got {len(received)}"
-            )
+            raise Refusal("frame_too_big", f"a message has at most {MAX_FRAME_BYTES} bytes, got {len(received)}")
         return received
 
     async def receive_first(self) -> str | bytes:
