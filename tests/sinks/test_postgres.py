@@ -263,6 +263,16 @@ async def test_upgrade_from_nothing_then_again_does_nothing_also_at_once(setting
         await postgres.close()
 
 
+async def test_the_tables_can_have_a_schema_of_their_own(setting: str) -> None:
+    postgres = Postgres(f"{setting}?search_path=voices")
+    await rows(postgres, "CREATE SCHEMA voices")
+    assert await upgrade(postgres) == ["0001_tables.sql"]
+    await PostgresSink(postgres).write([STARTED])
+    assert await rows(postgres, "SELECT call_id FROM voices.calls") == [("c",)]
+    assert await upgrade(postgres) == []
+    await postgres.close()
+
+
 async def test_a_file_changed_after_it_was_applied_is_found_out(postgres: Postgres) -> None:
     await rows(postgres, "UPDATE voicestream_migrations SET checksum = 'other'")
     with pytest.raises(MigrationError, match=r"0001_tables\.sql was changed after it was applied"):

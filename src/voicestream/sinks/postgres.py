@@ -72,7 +72,9 @@ class Postgres:
                 self._drop()
 
     async def _open(self) -> asyncpg.Connection:
-        if self._connection is None or self._connection.is_closed():
+        if self._connection is not None and self._connection.is_closed():
+            self._connection = None
+        if self._connection is None:
             self._connection = await asyncpg.connect(self._setting, timeout=_CONNECT_S, command_timeout=_COMMAND_S)
         return self._connection
 
