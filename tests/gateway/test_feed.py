@@ -131,6 +131,12 @@ def test_the_state_is_bounded() -> None:
     assert "call-9" not in states.calls
 
 
+def test_a_marker_alone_makes_no_live_call() -> None:
+    states = CallStates()
+    states.apply(EndOfCall(call_id="past", stage="stt", at_ms=1, duration_ms=2, reason="completed"))
+    assert not states.calls
+
+
 def test_an_interim_line_becomes_the_final_one() -> None:
     states = CallStates()
     states.apply(transcript("c", 0, "hello wor", final=False))

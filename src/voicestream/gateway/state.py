@@ -10,6 +10,8 @@ from voicestream.records import (
     CallEvent,
     CallMetric,
     CallSummary,
+    EndOfCall,
+    EndOfUtterance,
     Insight,
     RoutingDecision,
     Sentiment,
@@ -143,9 +145,13 @@ class CallStates:
         self._ended: OrderedDict[str, None] = OrderedDict()
 
     def apply(self, record: Record) -> None:
-        """Take in a record of a result topic; figures of windows belong to no call and are passed by."""
+        """Take in a record of a result topic.
+
+        Figures of windows belong to no call. Markers tell nothing of one, and may be all that a gateway sees of a call
+        that ended before it started.
+        """
         call_id = getattr(record, "call_id", None)
-        if call_id is None:
+        if call_id is None or isinstance(record, EndOfCall | EndOfUtterance):
             return
         state = self.calls.get(call_id)
         if state is None:
