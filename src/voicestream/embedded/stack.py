@@ -13,6 +13,7 @@ from typing import Self
 from voicestream.admin import create_topics, wanted_topics
 from voicestream.embedded.broker import Broker
 from voicestream.embedded.child import LOOPBACK, Child, free_port
+from voicestream.embedded.cut_off import end_cut_off_calls
 from voicestream.settings import Settings
 from voicestream.sinks import migrate
 from voicestream.sinks.clickhouse import connect
@@ -61,12 +62,13 @@ class Stack:
         """Start every part and wait until all are ready; if one fails, stop the others and raise its error."""
         self._began = time.monotonic()
         self.folder.mkdir(parents=True, exist_ok=True)
+        alone = self.settings.broker == "embedded" and "://" not in self.settings.clickhouse  # nobody else writes there
         try:
             clickhouse = self._launch_clickhouse()  # it takes longest: the broker starts meanwhile
             self._start_broker()
             if clickhouse is not None:
                 self._wait_for_clickhouse(clickhouse)
-            self._migrate()
+            self._migrate(alone)
             workers = self._launch_workers()
             self._start_gateway()
             workers.wait_ready(self._workers_are_ready, WORKERS_TIMEOUT_S)
@@ -130,10 +132,12 @@ class Stack:
         clickhouse.wait_ready(self._port_file.exists, CLICKHOUSE_TIMEOUT_S)
         self._set(clickhouse=f"clickhouse://{LOOPBACK}:{self._port_file.read_text().strip()}/default")
 
-    def _migrate(self) -> None:
+    def _migrate(self, alone: bool) -> None:
         database = connect(self.settings.clickhouse)
         try:
             migrate.upgrade(database)
+            if alone:
+                end_cut_off_calls(database)
             self._ready("clickhouse", database.where)
         finally:
             database.close()
