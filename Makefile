@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 CXX_FILES := $(shell git ls-files '*.cc' '*.cpp' '*.h' '*.hpp' 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check clean
+.PHONY: help setup demo test check bench clean
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ ifneq ($(CXX_FILES),)
 	@if command -v clang-format >/dev/null; then clang-format --dry-run --Werror $(CXX_FILES); \
 	else echo "clang-format is not installed: the format of the C++ files is not checked"; fi
 endif
+
+bench: setup ## every benchmark; writes docs/benchmarks.md
+	$(BIN)/python benchmarks/run.py
 
 clean: ## remove what was built and what runs have left; the models stay in their cache
 	rm -rf $(VENV) .voicestream build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,95 @@
+"""Every benchmark, one after the other; writes what they print to ``docs/benchmarks.md``: ``python benchmarks/run.py``."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+BIN = Path(sys.executable).parent
+PAGE = Path("docs/benchmarks.md")
+
+HEAD = """# Benchmarks
+
+What `make bench` measured, written by it. Read ratios, not times: the figures are of one machine, and of what else it did.
+
+{machine}, Python {python}, {date}.
+"""
+
+PARTS = [
+    (
+        "From the end of an utterance to its result",
+        "Four scripted calls in real time through every part on one machine, as in `make demo`. Ingest is from the arrival "
+        "of a frame at the gateway to the broker's acknowledgement; end to end is from the arrival of the last audio of an "
+        "utterance to its result, the 0.6 s of silence that end an utterance among it. The targets are 50 ms of ingest, "
+        "200 ms of speech to text for a segment of 3 s and 100 ms of sentiment.",
+        "voicestream demo --calls 4 --report report.json",
+    ),
+    (
+        "The same with the engine ctranslate2",
+        "",
+        "VOICESTREAM_STT_ENGINE=ctranslate2 voicestream demo --calls 4 --report report.json",
+    ),
+    (
+        "Chunking: 500 tracks at once",
+        "Decoding, voice activity and endpointing on one thread.",
+        "python benchmarks/voice_activity.py",
+    ),
+    (
+        "A worker: what an event costs",
+        "One worker process on the embedded broker; the CPU time is the worker's alone.",
+        "python benchmarks/worker.py",
+    ),
+    (
+        "ClickHouse: rows a second",
+        "The sink, through the HTTP interface of the embedded server.",
+        "python benchmarks/clickhouse_insert.py",
+    ),
+]
+
+
+def main() -> None:
+    machine = f"{os.cpu_count()} cores ({platform.machine()}), load {os.getloadavg()[0]:.1f} at the start"
+    page = [HEAD.format(machine=machine, python=platform.python_version(), date=f"{datetime.now(UTC):%Y-%m-%d}")]
+    for title, about, command in PARTS:
+        print(f"{title} …", flush=True)
+        output = latencies(command) if "report.json" in command else printed(command)
+        page.append(
+            f"## {title}\n\n" + (f"{about}\n\n" if about else "") + f"```\n$ {command}\n{output.strip()}\n```\n"
+        )
+    page.append(
+        "Word error rates and latencies of the engines of speech to text, and the figures of the sentiment model beside "
+        "VADER's, are in [models.md](models.md) with their commands.\n"
+    )
+    PAGE.write_text("\n".join(page))
+    print(f"wrote {PAGE}")
+
+
+def printed(command: str) -> str:
+    arguments = command.split()
+    return subprocess.run([BIN / arguments[0], *arguments[1:]], check=True, capture_output=True, text=True).stdout
+
+
+def latencies(command: str) -> str:
+    """The latencies, word errors and counts of a demo's report."""
+    *variables, arguments = command.partition("voicestream ")
+    env = os.environ | dict(pair.split("=", 1) for pair in variables[0].split())
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.json"
+        words = arguments.replace("report.json", str(report)).split()
+        subprocess.run([BIN / "voicestream", *words], check=True, capture_output=True, env=env)
+        found = json.loads(report.read_text())
+    rows = [f"{name:12} p50 {ms['p50']:8.1f} ms   p95 {ms['p95']:8.1f} ms   p99 {ms['p99']:8.1f} ms"
+            for name, ms in found["latency_ms"].items()]  # fmt: skip
+    errors = [call["wer"] for call in found["calls"]]
+    rows.append(f"word errors of the calls: {', '.join(f'{100 * wer:.1f} %' for wer in errors)}")
+    rows.append(f"utterances: {found['clickhouse']['utterances']}, twice: {found['clickhouse']['duplicates']}, "
+                f"dead letters: {found['dead_letters']}")  # fmt: skip
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    main()
