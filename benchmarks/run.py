@@ -1,4 +1,4 @@
-"""Every benchmark, one after the other; writes what they print to ``docs/benchmarks.md``: ``python benchmarks/run.py``."""
+"""Every benchmark; writes what they print to ``docs/benchmarks.md``: ``python benchmarks/run.py``."""
 
 import json
 import os
@@ -14,23 +14,25 @@ PAGE = Path("docs/benchmarks.md")
 
 HEAD = """# Benchmarks
 
-What `make bench` measured, written by it. Read ratios, not times: the figures are of one machine, and of what else it did.
+What `make bench` measured, written by it. Read ratios, not times: they are of one machine and of what else it did.
 
 {machine}, Python {python}, {date}.
 """
 
+TAIL = """Word error rates and latencies of the engines of speech to text, and the figures of the sentiment model beside
+VADER's, are in [models.md](models.md) with their commands.
+"""
+
+DEMO = """Four scripted calls in real time through every part on one machine, as in `make demo`. Ingest is from the
+arrival of a frame at the gateway to the broker's acknowledgement; end to end is from the arrival of the last audio of an
+utterance to its result, with the 0.6 s of silence that end an utterance. The targets are 50 ms of ingest, 200 ms of
+speech to text for a segment of 3 s, and 100 ms of sentiment."""
+
 PARTS = [
-    (
-        "From the end of an utterance to its result",
-        "Four scripted calls in real time through every part on one machine, as in `make demo`. Ingest is from the arrival "
-        "of a frame at the gateway to the broker's acknowledgement; end to end is from the arrival of the last audio of an "
-        "utterance to its result, the 0.6 s of silence that end an utterance among it. The targets are 50 ms of ingest, "
-        "200 ms of speech to text for a segment of 3 s and 100 ms of sentiment.",
-        "voicestream demo --calls 4 --report report.json",
-    ),
+    ("From the end of an utterance to its result", DEMO, "voicestream demo --calls 4 --report report.json"),
     (
         "The same with the engine ctranslate2",
-        "",
+        "The extra `ctranslate2` has it.",
         "VOICESTREAM_STT_ENGINE=ctranslate2 voicestream demo --calls 4 --report report.json",
     ),
     (
@@ -57,14 +59,8 @@ def main() -> None:
     for title, about, command in PARTS:
         print(f"{title} …", flush=True)
         output = latencies(command) if "report.json" in command else printed(command)
-        page.append(
-            f"## {title}\n\n" + (f"{about}\n\n" if about else "") + f"```\n$ {command}\n{output.strip()}\n```\n"
-        )
-    page.append(
-        "Word error rates and latencies of the engines of speech to text, and the figures of the sentiment model beside "
-        "VADER's, are in [models.md](models.md) with their commands.\n"
-    )
-    PAGE.write_text("\n".join(page))
+        page.append(f"## {title}\n\n{about}\n\n```\n$ {command}\n{output.strip()}\n```\n")
+    PAGE.write_text("\n".join([*page, TAIL]))
     print(f"wrote {PAGE}")
 
 
