@@ -24,8 +24,8 @@ VADER's, are in [models.md](models.md) with their commands.
 """
 
 DEMO = """Four scripted calls in real time through every part on one machine, as in `make demo`. Ingest is from the
-arrival of a frame at the gateway to the broker's acknowledgement; end to end is from the arrival of the last audio of an
-utterance to its result, with the 0.6 s of silence that end an utterance. The targets are 50 ms of ingest, 200 ms of
+arrival of a frame at the gateway to the broker's acknowledgement; end to end is from the arrival of the last audio of
+an utterance to its result, with the 0.6 s of silence that end an utterance. The targets are 50 ms of ingest, 200 ms of
 speech to text for a segment of 3 s, and 100 ms of sentiment."""
 
 PARTS = [
