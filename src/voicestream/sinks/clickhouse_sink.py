@@ -48,7 +48,7 @@ class ClickHouseSink:
             await self._insert(mapping, records)
         except ClickHouseDataError as error:
             if len(records) == 1:
-                log.error("%s of %s is not written: %s", mapping.record.__name__, records[0].key, error)
+                log.error("%s of %a is not written: %s", mapping.record.__name__, records[0].key, error)
                 return [Rejected(records[0], error)]
             half = len(records) // 2
             first = await self._write_table(mapping, records[:half])

@@ -184,5 +184,5 @@ class PostgresSink:
 
 
 def _reject(record: Record, error: PostgresDataError) -> Rejected:
-    log.error("%s of %s is not written: %s", type(record).__name__, record.key, error)
+    log.error("%s of %a is not written: %s", type(record).__name__, record.key, error)
     return Rejected(record, error)

@@ -133,5 +133,5 @@ def _commands(record: Record) -> tuple[list[list[bytes]], bytes | None]:
 
 
 def _reject(record: Record, error: Exception) -> Rejected:
-    log.error("%s of %s is not written: %s", type(record).__name__, record.key, error)
+    log.error("%s of %a is not written: %s", type(record).__name__, record.key, error)
     return Rejected(record, RedisDataError(f"a {type(record).__name__} for Redis: {error}"))
