@@ -1,5 +1,9 @@
 """All settings, read from the environment (prefix ``VOICESTREAM_``) and from a ``.env`` file."""
 
+import logging
+import os
+from collections.abc import Iterable
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -8,6 +12,8 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from voicestream.errors import SettingsError
+
+log = logging.getLogger(__name__)
 
 
 class Settings(BaseSettings):
@@ -84,6 +90,7 @@ class Settings(BaseSettings):
 @lru_cache
 def settings() -> Settings:
     """The settings of this process, read once; raises ``SettingsError`` naming each one that makes no sense."""
+    _warn_of_unknown(os.environ)
     try:
         return Settings()
     except ValidationError as error:
@@ -91,3 +98,13 @@ def settings() -> Settings:
         raise SettingsError(
             "; ".join(f"{prefix}{e['loc'][0]}".upper() + f" is {e['input']!r}: {e['msg']}" for e in error.errors())
         ) from error
+
+
+def _warn_of_unknown(environment: Iterable[str]) -> None:
+    """A misspelt variable would be passed over without a word."""
+    prefix = Settings.model_config["env_prefix"]
+    known = [f"{prefix}{name}".upper() for name in Settings.model_fields]
+    for name in sorted(set(environment) - set(known)):
+        if name.startswith(prefix):
+            near = get_close_matches(name, known, 1)
+            log.warning("%s is no setting of voicestream%s", name, f"; did you mean {near[0]}?" if near else "")

@@ -149,3 +149,12 @@ def test_a_report_that_cannot_be_written_is_refused_at_once(tmp_path: Path) -> N
     result = run("demo", "--report", str(tmp_path / "no" / "r.json"))
     assert result.exit_code == 2
     assert "cannot write" in result.output
+
+
+def test_a_misspelt_setting_is_named(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setenv("VOICESTREAM_ROUTNG_RULES", "rules.yaml")
+    settings.cache_clear()
+    settings()
+    assert (
+        "VOICESTREAM_ROUTNG_RULES is no setting of voicestream; did you mean VOICESTREAM_ROUTING_RULES?" in caplog.text
+    )

@@ -15,6 +15,7 @@ from voicestream.embedded import leash
 from voicestream.errors import EmbeddedError
 
 LOOPBACK = "127.0.0.1"
+HURRY_S = 5.0  # that a process gets to end after it was asked twice: the gateway then waits for no call
 EXCEPTION = re.compile(r"(\w+\.)*\w*(Error|Exception)\b")  # the last line of a traceback
 
 
@@ -72,15 +73,18 @@ class Child:
         raise EmbeddedError(f"{self.name} {how}.{self.tail()}")
 
     def stop(self, timeout_s: float = 10.0) -> None:
-        """Ask the process to end (SIGTERM), and kill it if it has not after ``timeout_s``."""
+        """Ask the process to end (SIGTERM), once more after ``timeout_s``, and kill it if that does not help."""
         if self._process is None:
             return
-        self._process.terminate()
-        try:
-            self._process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        for patience_s in (timeout_s, HURRY_S):
+            self._process.terminate()
+            try:
+                self._process.wait(patience_s)
+                return
+            except subprocess.TimeoutExpired:
+                continue
+        self._process.kill()
+        self._process.wait()
 
     def tail(self, lines: int = 20) -> str:
         """What the log says of the end, to be put behind an error message: the last error and what follows it."""
@@ -88,7 +92,7 @@ class Child:
         if not text:
             return f" Its log {self.log} is empty."
         every = text.splitlines()
-        ends = [number for number, line in enumerate(every) if EXCEPTION.match(line)]
+        ends = [number for number, line in enumerate(every) if EXCEPTION.match(line) or "[CRITICAL]" in line]
         end = ends[-1] + 1 if ends else len(every)
         last = "\n".join(f"  {line}" for line in every[max(0, end - lines) : end])
         return f" From its log ({self.log}):\n{last}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from voicestream.embedded.results import Row, Rows
@@ -114,6 +114,11 @@ def _texts(call: DemoCall, rows: Rows) -> list[tuple[str, str]]:
 def _plain(rows: Iterable[Row]) -> list[Row]:
     """Rows as JSON can hold them."""
     return [
-        {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}
+        {name: _with_zone(value) if isinstance(value, datetime) else value for name, value in row.items()}
         for row in rows
     ]
+
+
+def _with_zone(at: datetime) -> str:
+    """ClickHouse's times are in UTC, and the driver leaves the zone off."""
+    return at.replace(tzinfo=at.tzinfo or UTC).isoformat()
