@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
-from gateway_helpers import Running, create_all, serving
+from gateway_helpers import Running, create_all, serving, settings_for
 
 from voicestream.embedded.broker import Broker
 from voicestream.settings import Settings
@@ -21,15 +21,7 @@ def topics_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 
 @pytest.fixture(scope="session")
 def settings(topics_broker: Broker) -> Settings:
-    return Settings(
-        _env_file=None,
-        broker=topics_broker.url,
-        gateway_port=0,
-        gateway_grace_s=0.5,
-        gateway_drain_s=0.5,
-        gateway_buffer_mb=1,
-        api_keys="",
-    )
+    return settings_for(topics_broker)
 
 
 @pytest_asyncio.fixture

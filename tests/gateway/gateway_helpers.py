@@ -162,3 +162,16 @@ def twilio_media(track: str, chunk: int, timestamp: int | None = None, audio: by
         "payload": base64.b64encode(audio).decode(),
     }
     return json.dumps({"event": "media", "sequenceNumber": str(chunk + 1), "streamSid": "MZ1", "media": media})
+
+
+def settings_for(broker: Broker) -> Settings:
+    """Settings of a gateway that waits for nothing long."""
+    return Settings(
+        _env_file=None,
+        broker=broker.url,
+        gateway_port=0,
+        gateway_grace_s=0.5,
+        gateway_drain_s=0.5,
+        gateway_buffer_mb=1,
+        api_keys="",
+    )

@@ -1,19 +1,39 @@
 """The dashboard, in a real browser, fed through a real broker."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import chromium
 import msgspec
 import pytest
 import pytest_asyncio
-from gateway_helpers import Running, frame, new_call_id, publish, receive, say_hello, serving
+from gateway_helpers import (
+    Running,
+    create_all,
+    frame,
+    new_call_id,
+    publish,
+    receive,
+    say_hello,
+    serving,
+    settings_for,
+)
 from gateway_records import call_metric, insight, result, routing, sentiment, summary, transcript
 
 from voicestream import topics
+from voicestream.embedded.broker import Broker
 from voicestream.settings import Settings
 
 pytestmark = pytest.mark.skipif(chromium.find() is None, reason="no chromium here: apt-get install chromium")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Iterator[Settings]:
+    """Those of a gateway whose broker knows of no other test's calls: the page shows all there are."""
+    with Broker(tmp_path / "broker.log") as running:
+        asyncio.run(create_all(running))
+        yield settings_for(running)
 
 
 @pytest_asyncio.fixture
