@@ -1,21 +1,7 @@
 """Calls that an earlier embedded stack left live: its broker forgot them when it stopped, so nobody else ends them."""
 
+from voicestream.records.metrics import FIGURES
 from voicestream.sinks.clickhouse import ClickHouse
-
-_FIGURES = (
-    "duration_ms",
-    "talk_ms",
-    "talk_ratio",
-    "silence_ms",
-    "overlap_ms",
-    "interruptions",
-    "longest_monologue_ms",
-    "words_per_minute",
-    "utterances",
-    "polarity",
-    "polarity_quarters",
-    "insights",
-)
 
 
 def end_cut_off_calls(clickhouse: ClickHouse) -> None:
@@ -23,7 +9,7 @@ def end_cut_off_calls(clickhouse: ClickHouse) -> None:
 
     To be called before anything else can write there.
     """
-    figures = ", ".join(f"m.{name} AS {name}" for name in _FIGURES)
+    figures = ", ".join(f"m.{name} AS {name}" for name in FIGURES)
     clickhouse.command(
         f"""
         INSERT INTO calls

@@ -45,6 +45,10 @@ class CallFigures(CallRecord, frozen=True, kw_only=True):
     insights: dict[str, int] = {}
 
 
+FIGURES = tuple(name for name in CallFigures.__struct_fields__ if name != "call_id")
+"""The names of the figures, for whoever copies all of them."""
+
+
 class CallMetric(CallFigures, frozen=True, kw_only=True):
     """Figures of one call so far; the last one, marked final, is that of the whole call."""
 

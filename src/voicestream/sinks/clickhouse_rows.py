@@ -14,6 +14,7 @@ from voicestream.records import (
     UtteranceResult,
     WindowMetric,
 )
+from voicestream.records.metrics import FIGURES
 from voicestream.streams.dead_letter import DeadLetter
 from voicestream.streams.record import Record
 
@@ -49,20 +50,7 @@ def _or_empty(*names: str) -> dict[str, Callable[[Any], Any]]:
     return {name: reader(name) for name in names}
 
 
-_FIGURES = _same(
-    "duration_ms",
-    "talk_ms",
-    "talk_ratio",
-    "silence_ms",
-    "overlap_ms",
-    "interruptions",
-    "longest_monologue_ms",
-    "words_per_minute",
-    "utterances",
-    "polarity",
-    "polarity_quarters",
-    "insights",
-)
+_FIGURES = _same(*FIGURES)
 
 
 def _latest(record: WindowMetric | CallMetric) -> int:

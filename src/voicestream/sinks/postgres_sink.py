@@ -11,6 +11,7 @@ import msgspec
 
 from voicestream.errors import PostgresDataError, PostgresUnavailableError
 from voicestream.records import CallEvent, CallSummary, RoutingDecision, UtteranceResult
+from voicestream.records.metrics import FIGURES
 from voicestream.sinks.postgres import Postgres
 from voicestream.sinks.writing import Rejected, until_there
 from voicestream.streams.record import Record
@@ -20,19 +21,6 @@ log = logging.getLogger(__name__)
 R = TypeVar("R", bound=Record)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FIGURES = (
-    "talk_ms",
-    "talk_ratio",
-    "silence_ms",
-    "overlap_ms",
-    "interruptions",
-    "longest_monologue_ms",
-    "words_per_minute",
-    "utterances",
-    "polarity",
-    "polarity_quarters",
-    "insights",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +86,7 @@ UPSERTS: tuple[Upsert[Any], ...] = (
             "started_at": lambda r: _time(r.started_at_ms),
             "ended_at": lambda r: _time(r.ended_at_ms),
             "summary": attrgetter("text"),
-            "figures": lambda r: _json({name: getattr(r, name) for name in _FIGURES}),
+            "figures": lambda r: _json({name: getattr(r, name) for name in FIGURES if name != "duration_ms"}),
             "emotions": lambda r: _json(r.emotions),
             "version": lambda r: 2 if r.complete else 1,
         },
