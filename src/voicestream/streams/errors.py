@@ -3,8 +3,11 @@
 StreamsError
  ├── TopologyError      the stages and topics do not fit together
  ├── DecodeError        the bytes of a message are not a record of its topic
- └── EncodeError        a record is not what its topic carries
+ ├── EncodeError        a record is not what its topic carries
+ └── SendError          the broker refused some messages for their own sake
 """
+
+from collections.abc import Mapping
 
 
 class StreamsError(Exception):
@@ -21,3 +24,15 @@ class DecodeError(StreamsError):
 
 class EncodeError(StreamsError):
     """A record is not what its topic carries."""
+
+
+class SendError(StreamsError):
+    """The broker refused some messages for their own sake, such as one that is too large.
+
+    ``failures`` has the position of each refused message in what was to be sent, with the reason. When this is
+    raised, the broker has all the other messages.
+    """
+
+    def __init__(self, failures: Mapping[int, Exception]) -> None:
+        super().__init__(f"{len(failures)} messages were refused; the first: {next(iter(failures.values()))}")
+        self.failures = dict(failures)
