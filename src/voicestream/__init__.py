@@ -10,16 +10,17 @@ if TYPE_CHECKING:
     from voicestream import topics
     from voicestream.stage import Stage
     from voicestream.streams.message import Keyed
-    from voicestream.streams.policies import Batch, BatchError, ErrorPolicy
+    from voicestream.streams.policies import Batch, BatchError, ErrorPolicy, Retry
     from voicestream.streams.state import State, Store
 
-__all__ = ["Batch", "BatchError", "ErrorPolicy", "Keyed", "Stage", "State", "Store", "topics"]
+__all__ = ["Batch", "BatchError", "ErrorPolicy", "Keyed", "Retry", "Stage", "State", "Store", "topics"]
 
 _HOME = {
     "Batch": "voicestream.streams.policies",
     "BatchError": "voicestream.streams.policies",
     "ErrorPolicy": "voicestream.streams.policies",
     "Keyed": "voicestream.streams.message",
+    "Retry": "voicestream.streams.policies",
     "Stage": "voicestream.stage",
     "State": "voicestream.streams.state",
     "Store": "voicestream.streams.state",

@@ -15,9 +15,9 @@ from voicestream.admin import create_topics
 from voicestream.codec import codec
 from voicestream.errors import SettingsError, VoicestreamError
 from voicestream.settings import Settings, settings
+from voicestream.streams.environment import Environment
 from voicestream.streams.errors import StreamsError
 from voicestream.streams.stage import Stage as StreamsStage
-from voicestream.streams.task import Environment
 from voicestream.streams.topology import all_changelogs, all_topics
 from voicestream.streams.worker import WorkerConfig, stages_app
 

@@ -6,11 +6,10 @@ import msgspec
 import pytest
 
 from tests.samples import transcript
-from voicestream import Batch, BatchError, ErrorPolicy, Keyed, Stage, State, topics
+from voicestream import Batch, BatchError, ErrorPolicy, Keyed, Retry, Stage, State, topics
 from voicestream.records import EndOfCall, Insight, Transcript
 from voicestream.streams.errors import EncodeError, TopologyError
-from voicestream.streams.message import Outgoing
-from voicestream.streams.task import MAX_VALUE_BYTES
+from voicestream.streams.message import MAX_VALUE_BYTES, Outgoing
 from voicestream.testing import TopologyTestDriver
 
 END = EndOfCall(call_id="c", stage="stt", at_ms=1, duration_ms=2, reason="completed")
@@ -138,7 +137,7 @@ def test_retries_come_before_giving_up():
     stage = Stage("flaky")
     tries = []
 
-    @stage.agent(topics.transcripts, out=topics.insights, errors=ErrorPolicy(retries=2, backoff_ms=1))
+    @stage.agent(topics.transcripts, out=topics.insights, errors=ErrorPolicy(process=Retry(2, backoff_ms=1)))
     async def flaky(said: Transcript) -> Insight:
         tries.append(said.number)
         if len(tries) < 3:
@@ -360,7 +359,10 @@ def test_policy_fail_for_what_cannot_be_produced_stops_a_batch_agent_too():
     calls = []
 
     @stage.agent(
-        topics.transcripts, out=topics.insights, batch=Batch(max_size=8), errors=ErrorPolicy(produce="fail", retries=1)
+        topics.transcripts,
+        out=topics.insights,
+        batch=Batch(max_size=8),
+        errors=ErrorPolicy(process=Retry(1), produce="fail"),
     )
     async def lose(batch: list[Transcript]) -> list[Transcript]:
         calls.append(len(batch))

@@ -10,6 +10,9 @@ R = TypeVar("R", bound=Record, covariant=True)
 
 Headers = Sequence[tuple[str, bytes]]
 
+MAX_VALUE_BYTES = 1_000_000
+"""What a Kafka broker takes unless told otherwise is 1 MiB, with key and headers."""
+
 
 class TopicPartition(NamedTuple):
     """One partition of one topic."""

@@ -5,6 +5,8 @@ from typing import Literal
 
 Action = Literal["fail", "skip", "dead_letter"]
 
+MAX_BACKOFF_MS = 30_000
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -15,19 +17,42 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
+class Retry:
+    """Try again up to ``times`` times, after ``backoff_ms`` (doubled each time, 30 s at most); do ``then`` after that.
+
+    The messages behind it wait meanwhile, so keep the sum of the waits below what a rebalance waits for (5 s).
+    """
+
+    times: int
+    backoff_ms: int = 200
+    then: Action = "dead_letter"
+
+    def delay_s(self, tried: int) -> float:
+        """Seconds to wait after the try number ``tried``, counted from 0."""
+        return float(min(self.backoff_ms * 2 ** min(tried, 30), MAX_BACKOFF_MS)) / 1000
+
+
+@dataclass(frozen=True, slots=True)
 class ErrorPolicy:
     """What to do when a message cannot be decoded, processed, or its result not produced.
 
     ``fail`` stops the worker, ``skip`` logs and goes on, ``dead_letter`` sends the message with its provenance to the
-    dead-letter topic and goes on. Processing is tried ``retries`` times more before, after ``backoff_ms``, doubled
-    each time.
+    dead-letter topic and goes on; a ``Retry`` tries the step again before it does one of them.
     """
 
-    decode: Action = "dead_letter"
-    process: Action = "dead_letter"
-    produce: Action = "dead_letter"
-    retries: int = 0
-    backoff_ms: int = 200
+    decode: Action | Retry = "dead_letter"
+    process: Action | Retry = "dead_letter"
+    produce: Action | Retry = "dead_letter"
+
+
+def retries(policy: Action | Retry) -> int:
+    """How many times a step is tried again."""
+    return policy.times if isinstance(policy, Retry) else 0
+
+
+def last(policy: Action | Retry) -> Action:
+    """What is done once there are no more tries."""
+    return policy.then if isinstance(policy, Retry) else policy
 
 
 class BatchError(Exception):

@@ -9,12 +9,13 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from voicestream.streams.clock import now_ms
+from voicestream.streams.environment import Environment
 from voicestream.streams.message import Message, Outgoing, TopicPartition
 from voicestream.streams.metrics import METRICS
 from voicestream.streams.queues import FifoQueue, KeyedQueue, OffsetTracker
 from voicestream.streams.stage import Agent
 from voicestream.streams.state import Store
-from voicestream.streams.task import AgentTask, Environment, PunctuatorTask
+from voicestream.streams.task import AgentTask, PunctuatorTask
 
 log = logging.getLogger(__name__)
 

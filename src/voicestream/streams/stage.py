@@ -72,8 +72,10 @@ class Punctuator:
 class Stage:
     """Declares agents, stores and punctuators; runs nothing itself."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, errors: ErrorPolicy | None = None) -> None:
+        """``errors`` is the policy of every agent of the stage that has none of its own."""
         self.name = name
+        self.errors = errors or ErrorPolicy()
         self.agents: list[Agent] = []
         self.punctuators: list[Punctuator] = []
         self.stores: dict[str, Store[Any]] = {}
@@ -113,7 +115,7 @@ class Stage:
                     batch=batch,
                     concurrency=concurrency,
                     store=state,
-                    errors=errors or ErrorPolicy(),
+                    errors=errors or self.errors,
                 )
             )
             return function
@@ -145,7 +147,7 @@ class Stage:
                     processor=kind,
                     batch=Batch(max_batch),
                     store=state,
-                    errors=errors or ErrorPolicy(),
+                    errors=errors or self.errors,
                 )
             )
             return kind

@@ -2,39 +2,22 @@
 
 import asyncio
 import logging
-import traceback
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from voicestream.streams.clock import now_ms
-from voicestream.streams.codec import Codec
-from voicestream.streams.dead_letter import DeadLetter
+from voicestream.streams.environment import Environment
 from voicestream.streams.errors import DecodeError, EncodeError
-from voicestream.streams.message import Event, Keyed, Message, Outgoing, Result
+from voicestream.streams.failures import Failures
+from voicestream.streams.message import MAX_VALUE_BYTES, Event, Keyed, Message, Outgoing, Result
 from voicestream.streams.metrics import METRICS
-from voicestream.streams.policies import Action, BatchError
+from voicestream.streams.policies import BatchError, Retry, last, retries
 from voicestream.streams.record import Record
 from voicestream.streams.stage import Agent, Processor, Punctuator
 from voicestream.streams.state import Fence, State, Store
 from voicestream.streams.topic import Topic
 
 log = logging.getLogger(__name__)
-
-MAX_VALUE_BYTES = 1_000_000
-"""What a Kafka broker takes unless told otherwise is 1 MiB, with key and headers; a refusal would stop the worker."""
-
-_MAX_TEXT = 20_000  # characters of the message and of the trace of an error
-
-
-@dataclass(frozen=True)
-class Environment:
-    """What every agent needs of its surroundings."""
-
-    codec: Codec
-    dead_letters: Topic[DeadLetter]
 
 
 class Outputs:
@@ -73,6 +56,7 @@ class AgentTask:
         self._environment = environment
         self._inputs = {topic.name: topic for topic in agent.inputs}
         self._outputs = Outputs(environment, f"stage {agent.stage}, agent {agent.name}", agent.outputs)
+        self.failures = Failures(environment, agent.stage, agent.name)
         self._metrics = METRICS.of(agent.stage, agent.name)
 
     async def run(self, messages: Sequence[Message]) -> list[Outgoing]:
@@ -109,7 +93,7 @@ class AgentTask:
                 if self.agent.store is not None:
                     _key(message, record)
             except DecodeError as error:
-                self._fail(self.agent.errors.decode, "decode", message, error, out)
+                self.failures.handle(last(self.agent.errors.decode), "decode", message, error, out)
                 continue
             if isinstance(record, self.agent.accepts):
                 events.append(Event(message, record))
@@ -127,12 +111,16 @@ class AgentTask:
                 break
             except Exception as error:
                 self._roll_back(states)
-                if tries == self.agent.errors.retries:
-                    self._fail(self.agent.errors.process, "process", event.message, error, out)
+                if tries == retries(self.agent.errors.process):
+                    self.failures.handle(last(self.agent.errors.process), "process", event.message, error, out)
                     return
-                await asyncio.sleep(self.agent.errors.backoff_ms * 2**tries / 1000)
+                await self._back_off(tries)
                 tries += 1
         self._finish(result, [event], states, out)
+
+    async def _back_off(self, tried: int) -> None:
+        if isinstance(self.agent.errors.process, Retry):
+            await asyncio.sleep(self.agent.errors.process.delay_s(tried))
 
     async def _run_batch(self, events: list[Event[Any]], out: list[Outgoing]) -> None:
         assert self.agent.call is not None
@@ -147,16 +135,18 @@ class AgentTask:
                 result = await (self.agent.call(records, states) if states is not None else self.agent.call(records))
             except BatchError as error:
                 for position, failure in error.failures.items():
-                    self._fail(self.agent.errors.process, "process", events[position].message, failure, out)
+                    self.failures.handle(
+                        last(self.agent.errors.process), "process", events[position].message, failure, out
+                    )
                 self._finish(error.results, events, states, out)
                 return
             except Exception as error:
                 self._roll_back(states)
-                if tries < self.agent.errors.retries:
-                    await asyncio.sleep(self.agent.errors.backoff_ms * 2**tries / 1000)
+                if tries < retries(self.agent.errors.process):
+                    await self._back_off(tries)
                     tries += 1
                 elif len(events) == 1:
-                    self._fail(self.agent.errors.process, "process", events[0].message, error, out)
+                    self.failures.handle(last(self.agent.errors.process), "process", events[0].message, error, out)
                     return
                 else:
                     # One bad record must not take the others with it: find it by halves.
@@ -174,11 +164,11 @@ class AgentTask:
             self._finish(await self.processor.process(events), events, None, out)
         except BatchError as error:
             for position, failure in error.failures.items():
-                self._fail(self.agent.errors.process, "process", events[position].message, failure, out)
+                self.failures.handle(last(self.agent.errors.process), "process", events[position].message, failure, out)
             self._finish(error.results, events, None, out)
         except Exception as error:  # a fault of the program, but it must not stop the worker
             for event in events:
-                self._fail(self.agent.errors.process, "process", event.message, error, out)
+                self.failures.handle(last(self.agent.errors.process), "process", event.message, error, out)
 
     def _states(self, events: Sequence[Event[Any]]) -> list[State[Any] | None] | None:
         """The state of each event's key, ``None`` for an event that it has applied before; ``None``: no store."""
@@ -224,47 +214,11 @@ class AgentTask:
             messages = self._outputs.encode(result, timestamp)
         except EncodeError as error:
             for event in events:
-                self._fail(self.agent.errors.produce, "produce", event.message, error, out)
+                self.failures.handle(last(self.agent.errors.produce), "produce", event.message, error, out)
             return False
         self._metrics.sent(len(messages))
         out.extend(messages)
         return True
-
-    def _fail(self, action: Action, step: str, message: Message, error: Exception, out: list[Outgoing]) -> None:
-        where = f"{message.topic}[{message.partition}]@{message.offset}"
-        self._metrics.failed(step)
-        if action == "fail":
-            raise error
-        log.error("stage %s, agent %s: %s of %s failed (%s): %s: %s", self.agent.stage, self.agent.name, step, where,
-                  action, type(error).__name__, error)  # fmt: skip
-        if action == "skip":
-            return
-        letter = DeadLetter(
-            letter_id=f"{self.agent.stage}/{self.agent.name}/{message.topic}/{message.partition}/{message.offset}",
-            topic=message.topic,
-            partition=message.partition,
-            offset=message.offset,
-            source_key=message.key,
-            source_value=message.value,
-            headers={name: value or b"" for name, value in message.headers},
-            timestamp_ms=message.timestamp_ms,
-            stage=self.agent.stage,
-            agent=self.agent.name,
-            step=step,
-            error=type(error).__name__,
-            message=str(error)[:_MAX_TEXT],
-            trace="".join(traceback.format_exception(error))[-_MAX_TEXT:],
-            at_ms=now_ms(),
-        )
-        topic = self._environment.dead_letters
-        value = self._environment.codec.encode(topic, letter)
-        if len(value) > MAX_VALUE_BYTES:
-            size = len(message.value or b"")
-            letter = msgspec.structs.replace(
-                letter, source_value=None, message=f"{letter.message} (the value, {size} bytes, is left out)"
-            )
-            value = self._environment.codec.encode(topic, letter)
-        out.append(Outgoing(topic.name, message.key or letter.key.encode(), value, letter.at_ms))
 
 
 class PunctuatorTask:

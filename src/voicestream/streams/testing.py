@@ -10,12 +10,13 @@ from typing import Any, Generic, Self, TypeVar
 from voicestream.streams.clock import use_clock
 from voicestream.streams.codec import Codec
 from voicestream.streams.dead_letter import DeadLetter
+from voicestream.streams.environment import Environment
 from voicestream.streams.message import Message, Outgoing
 from voicestream.streams.record import Record
 from voicestream.streams.runner import changelog_topic
 from voicestream.streams.stage import Stage
 from voicestream.streams.state import Store
-from voicestream.streams.task import AgentTask, Environment, PunctuatorTask
+from voicestream.streams.task import AgentTask, PunctuatorTask
 from voicestream.streams.topic import Topic
 
 R = TypeVar("R", bound=Record)

@@ -20,6 +20,7 @@ from faust.transport.consumer import RecordMap
 from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
 from faust.types import TP
 
+from voicestream.streams.environment import Environment
 from voicestream.streams.errors import StreamsError, TopologyError
 from voicestream.streams.message import Message, Outgoing, TopicPartition
 from voicestream.streams.metrics import METRICS
@@ -27,7 +28,7 @@ from voicestream.streams.recovery import recover
 from voicestream.streams.repeated import limit_repeated
 from voicestream.streams.runner import AgentRunner, run_punctuator
 from voicestream.streams.stage import Stage
-from voicestream.streams.task import Environment, PunctuatorTask
+from voicestream.streams.task import PunctuatorTask
 
 log = logging.getLogger(__name__)
 
