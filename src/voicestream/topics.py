@@ -19,16 +19,17 @@ from voicestream.streams.dead_letter import DeadLetter
 from voicestream.streams.record import Record
 from voicestream.streams.topic import Topic
 
-audio: Topic[AudioChunk | EndOfCall] = Topic("voice.audio", AudioChunk, EndOfCall)
-calls: Topic[CallEvent] = Topic("voice.calls", CallEvent)
+audio: Topic[AudioChunk | EndOfCall] = Topic("voice.audio", AudioChunk, EndOfCall, external=True)
+calls: Topic[CallEvent] = Topic("voice.calls", CallEvent, external=True)
 segments: Topic[SpeechSegment | EndOfCall] = Topic("voice.segments", SpeechSegment, EndOfCall)
 transcripts: Topic[Transcript | EndOfCall] = Topic("voice.transcripts", Transcript, EndOfCall)
 sentiment: Topic[Sentiment | EndOfCall] = Topic("voice.sentiment", Sentiment, EndOfCall)
 insights: Topic[Insight | EndOfUtterance | EndOfCall] = Topic("voice.insights", Insight, EndOfUtterance, EndOfCall)
 routing: Topic[RoutingDecision] = Topic("voice.routing", RoutingDecision)
-metrics: Topic[WindowMetric | CallMetric] = Topic("voice.metrics", WindowMetric, CallMetric)
+# What routing decides by a figure is in the figures of the call again; a rule decides once, so that ends.
+metrics: Topic[WindowMetric | CallMetric] = Topic("voice.metrics", WindowMetric, CallMetric, feedback=True)
 results: Topic[UtteranceResult | CallSummary] = Topic("voice.results", UtteranceResult, CallSummary)
-dlq: Topic[DeadLetter] = Topic("voice.dlq", DeadLetter)
+dlq: Topic[DeadLetter] = Topic("voice.dlq", DeadLetter, external=True)  # every stage may write it
 
 ALL: tuple[Topic[Record], ...] = (
     audio,

@@ -3,13 +3,11 @@
 One stage is one Faust app, one consumer group, one deployable.
 """
 
-import inspect
-import types
-import typing
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
+from voicestream.streams.declarations import accepted, returned
 from voicestream.streams.errors import TopologyError
 from voicestream.streams.message import Event, Result
 from voicestream.streams.policies import Batch, ErrorPolicy
@@ -49,6 +47,8 @@ class Agent:
     inputs: tuple[Topic[Any], ...]
     outputs: tuple[Topic[Any], ...]
     accepts: tuple[type[Record], ...]
+    sends: tuple[type[Record], ...] | None = None
+    """Which types of its outputs it sends; ``None``: any of them."""
     call: Callable[..., Awaitable[Result]] | None = None
     processor: Callable[[], Processor] | None = None
     batch: Batch | None = None
@@ -110,7 +110,8 @@ class Stage:
                     stage=self.name,
                     inputs=inputs,
                     outputs=_topics(out),
-                    accepts=self._accepts(function.__name__, _first_annotation(function), inputs),
+                    accepts=accepted(self.name, function.__name__, function, inputs),
+                    sends=returned(self.name, function.__name__, function, _topics(out)),
                     call=function,
                     batch=batch,
                     concurrency=concurrency,
@@ -204,30 +205,6 @@ class Stage:
                 )
         self.agents.append(agent)
 
-    def _accepts(self, name: str, annotation: Any, inputs: tuple[Topic[Any], ...]) -> tuple[type[Record], ...]:
-        carried = tuple(dict.fromkeys(t for topic in inputs for t in topic.types))
-        wanted = _record_types(annotation)
-        for kind in wanted:
-            if not any(issubclass(t, kind) for t in carried):
-                known = ", ".join(f"{topic.name} ({', '.join(t.__name__ for t in topic.types)})" for topic in inputs)
-                raise TopologyError(
-                    f"stage {self.name}: agent {name} takes {kind.__name__}, which none of its topics carries: {known}"
-                )
-        return tuple(t for t in carried if issubclass(t, wanted)) if wanted else carried
-
 
 def _topics(out: Topic[Any] | tuple[Topic[Any], ...]) -> tuple[Topic[Any], ...]:
     return out if isinstance(out, tuple) else (out,)
-
-
-def _first_annotation(function: Callable[..., Any]) -> Any:
-    hints = typing.get_type_hints(function)
-    return hints.get(next(iter(inspect.signature(function).parameters), ""), Any)
-
-
-def _record_types(annotation: Any) -> tuple[type[Record], ...]:
-    if typing.get_origin(annotation) in (list, Sequence):
-        annotation = typing.get_args(annotation)[0]
-    union = typing.get_origin(annotation) in (typing.Union, types.UnionType)
-    members = typing.get_args(annotation) if union else (annotation,)
-    return tuple(t for t in members if isinstance(t, type) and issubclass(t, Record) and t is not Record)

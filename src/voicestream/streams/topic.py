@@ -10,15 +10,26 @@ R = TypeVar("R", bound=Record, covariant=True)
 class Topic(Generic[R]):
     """A topic and the record types that it carries; every value names its schema, so there may be several.
 
-    ``partitions`` of ``None`` means the number that the settings give to every topic.
+    ``partitions`` of ``None`` means the number that the settings give to every topic. ``external``: something else
+    than a stage writes it, such as a gateway or another system. ``feedback``: its records may come round to the stages
+    that they follow from, and that is meant; without it a cycle of stages and topics is refused.
     """
 
-    def __init__(self, name: str, *types: type[R], partitions: int | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        *types: type[R],
+        partitions: int | None = None,
+        external: bool = False,
+        feedback: bool = False,
+    ) -> None:
         if not types:
             raise ValueError(f"topic {name!r}: name at least one record type that it carries")
         self.name = name
         self.types = types
         self.partitions = partitions
+        self.external = external
+        self.feedback = feedback
 
     def __repr__(self) -> str:
         return f"Topic({self.name!r}, {', '.join(t.__name__ for t in self.types)})"
