@@ -1,0 +1,1 @@
+"""What joins do with the rows of one key: plain functions of state, row and watermark, with no broker and no clock."""
