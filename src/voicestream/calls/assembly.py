@@ -1,8 +1,7 @@
 """Joins what the stages say of each utterance into one result, and the results of a call into its summary.
 
-No clock decides when an utterance is complete. Every stage keeps the order of a track, so once a stage has said
-something of a later utterance, or has passed the end of the call on, it will say nothing new of an earlier one. One
-that was killed says again what it had not committed; that is passed over.
+Every stage keeps the order of a track and says in band when it has ended, so ``streams.joins.complete`` can tell when
+an utterance is complete. One that was killed says again what it had not committed; that is passed over.
 """
 
 from collections import Counter
@@ -23,11 +22,13 @@ from voicestream.records import (
     Transcript,
     UtteranceResult,
 )
-from voicestream.records.track import Track
+from voicestream.streams.joins.complete import CompleteJoin, Waiting
 from voicestream.streams.record import Record
 
 STAGES = ("stt", "sentiment", "voice", "insights")
 """The parts of an utterance, by the stage name that ends them in band."""
+
+_join = CompleteJoin(STAGES)
 
 ROUTING_MS = 1_500  # of wall clock that the last routing decisions of a call may take
 START_MS = 5_000  # of wall clock that the start of a call may come behind what is said in it, when we catch up
@@ -39,8 +40,6 @@ ABANDON_MS = 86_400_000  # without an end: of a call whose gateway died before i
 class Parts(msgspec.Struct):
     """What has come of one utterance."""
 
-    track: Track
-    number: int
     transcript: Transcript | None = None
     text: Sentiment | None = None
     voice: Sentiment | None = None
@@ -52,9 +51,7 @@ class CallState(msgspec.Struct):
     """What is known of a call; ``closed_at_ms`` is set, and the rest is gone, when its summary is out."""
 
     started: CallEvent | None = None
-    parts: dict[str, Parts] = {}
-    reached: dict[str, int] = {}
-    done: dict[Track, int] = {}
+    utterances: Waiting[Parts] = msgspec.field(default_factory=Waiting[Parts])
     spoken: list[Spoken] = []
     routing: dict[str, tuple[int, str]] = {}
     heard_ms: int | None = None
@@ -68,32 +65,34 @@ def take(state: CallState, record: Record, now_ms: int) -> list[UtteranceResult]
     """Add a record to its call; the results that it completes, in order of each track. Changes ``state``."""
     state.heard_ms = state.heard_ms or now_ms
     match record:
-        case Transcript() | Sentiment() | Insight() | EndOfUtterance() if record.number <= state.done.get(
-            record.track, -1
-        ):
-            pass  # its result is out
         case CallEvent(kind="started"):
             state.started = record
         case Transcript(final=True):
-            _parts(state, record).transcript = record
-            _reach(state, "stt", record.track, record.number)
+            if parts := _parts(state, record):
+                parts.transcript = record
+                _reach(state, "stt", record)
         case Sentiment(source="text"):
-            _parts(state, record).text = record
-            _reach(state, "sentiment", record.track, record.number)
+            if parts := _parts(state, record):
+                parts.text = record
+                _reach(state, "sentiment", record)
         case Sentiment(source="voice"):
-            _parts(state, record).voice = record
-            _reach(state, "voice", record.track, record.number)
+            if parts := _parts(state, record):
+                parts.voice = record
+                _reach(state, "voice", record)
         case Insight():
             parts = _parts(state, record)
-            if all(known.insight_id != record.insight_id for known in parts.insights):
+            if parts and all(known.insight_id != record.insight_id for known in parts.insights):
                 parts.insights.append(_reference(record))
         case EndOfUtterance(stage="insights"):
-            _parts(state, record).insights_done = True
-            _reach(state, "insights", record.track, record.number)
+            if parts := _parts(state, record):
+                parts.insights_done = True
+                _reach(state, "insights", record)
         case RoutingDecision():
             state.routing[record.decision_id] = record.at_ms, record.rule
         case EndOfCall():
             state.ends[record.stage] = record
+            if record.stage in STAGES:
+                _join.end(state.utterances, record.stage)
             state.first_end_ms = state.first_end_ms or now_ms
             if all(stage in state.ends for stage in STAGES):
                 state.last_end_ms = now_ms
@@ -111,22 +110,17 @@ def close(state: CallState, call_id: str, now_ms: int) -> list[Record]:
     missing = [stage for stage in STAGES if stage not in state.ends]
     for stage in missing:
         state.ends[stage] = next(iter(state.ends.values()))
-    results = _complete(state, now_ms)
+    results = _results(state, _join.give_up(state.utterances), now_ms)
     return [*results, _summary(state, call_id, complete=not missing)]
 
 
-def _parts(state: CallState, record: Transcript | Sentiment | Insight | EndOfUtterance) -> Parts:
-    return state.parts.setdefault(record.utterance_id, Parts(record.track, record.number))
+def _parts(state: CallState, record: Transcript | Sentiment | Insight | EndOfUtterance) -> Parts | None:
+    """What has come of the utterance of a record; ``None`` when its result is out."""
+    return _join.parts(state.utterances, record.track, record.number, Parts)
 
 
-def _reach(state: CallState, stage: str, track: str, number: int) -> None:
-    key = f"{stage}/{track}"
-    state.reached[key] = max(number, state.reached.get(key, -1))
-
-
-def _passed(state: CallState, stage: str, parts: Parts) -> bool:
-    """Whether ``stage`` has nothing more to say of an utterance."""
-    return stage in state.ends or state.reached.get(f"{stage}/{parts.track}", -1) >= parts.number
+def _reach(state: CallState, stage: str, record: Transcript | Sentiment | EndOfUtterance) -> None:
+    _join.reach(state.utterances, stage, record.track, record.number)
 
 
 def _may_start_late(state: CallState, now_ms: int) -> bool:
@@ -136,16 +130,12 @@ def _may_start_late(state: CallState, now_ms: int) -> bool:
 def _complete(state: CallState, now_ms: int) -> list[UtteranceResult]:
     if _may_start_late(state, now_ms):
         return []
+    return _results(state, _join.complete(state.utterances), now_ms)
+
+
+def _results(state: CallState, utterances: list[Parts], now_ms: int) -> list[UtteranceResult]:
     results = []
-    waiting: set[Track] = set()
-    for utterance_id, parts in sorted(state.parts.items(), key=lambda item: item[1].number):
-        if parts.track in waiting:
-            continue
-        if not all(_passed(state, stage, parts) for stage in STAGES):
-            waiting.add(parts.track)
-            continue
-        del state.parts[utterance_id]
-        state.done[parts.track] = parts.number
+    for parts in utterances:
         if parts.transcript is not None:  # else it was noise: nothing was said
             result = _result(state, parts.transcript, parts, now_ms)
             state.spoken.append(Spoken.of(result))
