@@ -1,11 +1,12 @@
 """Durations as people write them: ``"500ms"``, ``"10s"``, ``"1m"``, ``"1h"``, ``"1d"``, or a number of milliseconds."""
 
 import re
+from datetime import timedelta
 
 from voicestream.streams.errors import TopologyError
 
-Duration = int | str
-"""Milliseconds, or a number with a unit."""
+Duration = int | str | timedelta
+"""Milliseconds, a number with a unit, or a timedelta."""
 
 _MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _FORM = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*")
@@ -13,6 +14,8 @@ _FORM = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*")
 
 def parse_duration(value: Duration) -> int:
     """Milliseconds, at least 0; raises ``TopologyError`` for what is no duration or no whole number of milliseconds."""
+    if isinstance(value, timedelta):
+        value = f"{value / timedelta(milliseconds=1):f}ms"
     if isinstance(value, int) and not isinstance(value, bool):
         if value < 0:
             raise TopologyError(f"duration {value}: it is negative; give milliseconds, or text such as '1m'")

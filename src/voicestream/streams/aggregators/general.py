@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
+from voicestream.streams.errors import TopologyError
+
 T = TypeVar("T")
 A = TypeVar("A")
 
@@ -23,11 +25,11 @@ class Fold(Generic[T, A]):
         merge: Callable[[A, A], A] | None = None,
         type: Any = None,
     ) -> None:
-        """Raises TypeError if `type` is missing and `initial()` does not tell it."""
+        """Raises TopologyError if `type` is missing and `initial()` does not tell it."""
         if type is None:
             type = initial().__class__
             if issubclass(type, _CONTAINERS):
-                raise TypeError(f"Fold: give type=, such as list[int]: {type.__name__} does not say what is in it")
+                raise TopologyError(f"Fold: give type=, such as list[int]: {type.__name__} does not say what is in it")
         self.state_type = type
         self.mergeable = merge is not None
         self._initial = initial
@@ -42,7 +44,7 @@ class Fold(Generic[T, A]):
 
     def merge(self, left: A, right: A) -> A:
         if self._merge is None:
-            raise TypeError("Fold: give merge=: session windows join the states of sessions that grow together")
+            raise TopologyError("Fold: give merge=: session windows join the states of sessions that grow together")
         return self._merge(left, right)
 
     def result(self, state: A) -> A:

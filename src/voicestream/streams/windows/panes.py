@@ -64,19 +64,27 @@ class Windows(ABC):
     on the watermark alone, not on when `close` was called: so batches may be cut anywhere.
     """
 
+    @property
+    @abstractmethod
+    def delay_ms(self) -> int:
+        """A window is closed when watermark >= end_ms + delay_ms."""
+
     @abstractmethod
     def add(
         self, panes: list[Pane[A]], value: T, time_ms: int, watermark_ms: int, aggregator: Aggregator[T, A, R]
     ) -> Added[A]:
-        """Put a record into the windows of its time that are still open."""
+        """Put a record into the windows of its time that are still open. Times are not negative."""
 
     @abstractmethod
     def close(self, panes: list[Pane[A]], watermark_ms: int) -> list[Pane[A]]:
-        """Take out the panes that are closed and give them, by end then start. A key without panes may be forgotten."""
+        """Take out the panes that are closed and give them, by end then start; read them before the next `add`.
+
+        A key without panes may be forgotten.
+        """
 
     @abstractmethod
     def deadline(self, panes: list[Pane[A]]) -> int | None:
-        """The smallest watermark at which `close` has something to do, or None."""
+        """The smallest watermark at which `close` has something to give or to forget; None without panes."""
 
-    def check(self, aggregator: Aggregator[T, A, R]) -> None:  # noqa: B027
-        """Raise TypeError if the aggregator cannot serve these windows."""
+    def check(self, aggregator: Aggregator[Any, Any, Any]) -> None:  # noqa: B027
+        """Raise TopologyError if the aggregator cannot serve these windows."""
