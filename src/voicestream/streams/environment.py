@@ -1,9 +1,13 @@
 """What the agents of a process share."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from voicestream.streams.codec import Codec
 from voicestream.streams.dead_letter import DeadLetter
+from voicestream.streams.middleware.base import Middleware, chain
+from voicestream.streams.middleware.retries import Retries
+from voicestream.streams.policies import Action, Retry
 from voicestream.streams.topic import Topic
 
 
@@ -13,3 +17,10 @@ class Environment:
 
     codec: Codec
     dead_letters: Topic[DeadLetter]
+    middleware: Sequence[Middleware] = ()
+    """What is put around every call of every agent, the first outermost."""
+
+    def around(self, middleware: Sequence[Middleware], process: Action | Retry) -> Middleware:
+        """What is put around the calls of one agent: ours, its stage's, and its policy of trying again."""
+        again = (Retries(process),) if isinstance(process, Retry) else ()
+        return chain((*self.middleware, *middleware, *again))

@@ -4,6 +4,7 @@ StreamsError
  ├── TopologyError      the stages and topics do not fit together
  ├── DecodeError        the bytes of a message are not a record of its topic
  ├── EncodeError        a record is not what its topic carries
+ ├── RegistryError      the schema registry cannot be asked
  └── SendError          the broker refused some messages for their own sake
 """
 
@@ -24,6 +25,10 @@ class DecodeError(StreamsError):
 
 class EncodeError(StreamsError):
     """A record is not what its topic carries."""
+
+
+class RegistryError(StreamsError):
+    """The schema registry cannot be asked: nothing is said of the message or record, and it may pass by itself."""
 
 
 class SendError(StreamsError):

@@ -1,8 +1,8 @@
 """What becomes of a message that an agent could not handle."""
 
+import hashlib
 import logging
 import traceback
-from typing import Literal
 
 import msgspec
 
@@ -11,13 +11,15 @@ from voicestream.streams.dead_letter import DeadLetter
 from voicestream.streams.environment import Environment
 from voicestream.streams.message import MAX_VALUE_BYTES, Message, Outgoing
 from voicestream.streams.metrics import METRICS
-from voicestream.streams.policies import Action
+from voicestream.streams.policies import Action, Step
 
 log = logging.getLogger(__name__)
 
-Step = Literal["decode", "process", "produce"]
-
 _MAX_TEXT = 20_000  # characters of the message and of the trace of an error
+
+
+NOWHERE = -1
+"""The offset, and the partition where the key was to decide, of a message that its topic did not take."""
 
 
 class Failures:
@@ -40,9 +42,24 @@ class Failures:
         if action == "dead_letter":
             out.append(self._letter(step, message, error))
 
+    def refused(self, action: Action, message: Outgoing, error: Exception, out: list[Outgoing]) -> None:
+        """Do ``action`` for a message that the broker refused.
+
+        Its letter holds the message as it was to be sent: what it came from has been processed, and is in the state.
+        Raises ``error`` for ``fail``, and for a dead letter, which has nowhere else to go.
+        """
+        if message.topic == self._environment.dead_letters.name:
+            raise error
+        partition = NOWHERE if message.partition is None else message.partition
+        unsent = Message(
+            message.topic, partition, NOWHERE, message.timestamp_ms, message.key, message.value, message.headers
+        )
+        self.handle(action, "produce", unsent, error, out)
+
     def _letter(self, step: Step, message: Message, error: Exception) -> Outgoing:
+        place = _digest(message) if message.offset == NOWHERE else f"{message.partition}/{message.offset}"
         letter = DeadLetter(
-            letter_id=f"{self._stage}/{self._agent}/{message.topic}/{message.partition}/{message.offset}",
+            letter_id=f"{self._stage}/{self._agent}/{message.topic}/{place}",
             topic=message.topic,
             partition=message.partition,
             offset=message.offset,
@@ -67,3 +84,8 @@ class Failures:
             )
             value = self._environment.codec.encode(topic, letter)
         return Outgoing(topic.name, message.key or letter.key.encode(), value, letter.at_ms)
+
+
+def _digest(message: Message) -> str:
+    """The same for the same message, so that a replay writes no second letter."""
+    return hashlib.blake2b((message.key or b"") + b"\0" + (message.value or b""), digest_size=8).hexdigest()

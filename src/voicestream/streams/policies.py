@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from voicestream.streams.errors import DecodeError, EncodeError, RegistryError, StreamsError
+
 Action = Literal["fail", "skip", "dead_letter"]
+Step = Literal["decode", "process", "produce"]
 
 MAX_BACKOFF_MS = 30_000
 
@@ -45,14 +48,22 @@ class ErrorPolicy:
     produce: Action | Retry = "dead_letter"
 
 
-def retries(policy: Action | Retry) -> int:
-    """How many times a step is tried again."""
-    return policy.times if isinstance(policy, Retry) else 0
-
-
 def last(policy: Action | Retry) -> Action:
     """What is done once there are no more tries."""
     return policy.then if isinstance(policy, Retry) else policy
+
+
+def final(policy: Action | Retry, error: Exception) -> Action:
+    """What is done about ``error`` of decoding or producing, once there are no more tries.
+
+    A registry that is away or refuses our schema says nothing of a record: the worker stops, unless the policy says
+    what to do when trying again was of no use.
+    """
+    if isinstance(error, RegistryError):
+        return policy.then if isinstance(policy, Retry) else "fail"
+    if isinstance(error, StreamsError) and not isinstance(error, DecodeError | EncodeError):
+        return "fail"
+    return last(policy)
 
 
 class BatchError(Exception):

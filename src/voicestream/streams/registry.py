@@ -6,10 +6,11 @@ from typing import Any
 
 import fastavro
 
-from voicestream.streams.errors import DecodeError, StreamsError
+from voicestream.streams.errors import DecodeError, RegistryError, StreamsError
 from voicestream.streams.schemas import Schema
 
 NOT_FOUND = 404
+TOO_MANY = 429
 
 
 class ConfluentRegistry:
@@ -26,16 +27,18 @@ class ConfluentRegistry:
         return SchemaRegistryClient({"url": self._url})
 
     def id_of(self, topic: str, schema: Schema) -> int:
+        """The id; ``StreamsError`` where the registry refuses the schema, ``RegistryError`` where nobody can tell."""
         from confluent_kafka.schema_registry import Schema as RegistrySchema
 
         subject = f"{topic}-{schema.full_name}"
         try:
             return int(self._client.register_schema(subject, RegistrySchema(json.dumps(schema.source), "AVRO")))
         except Exception as error:
-            raise StreamsError(f"schema registry {self._url}: cannot register {subject}: {error}") from error
+            kind = StreamsError if _refused(error) else RegistryError
+            raise kind(f"schema registry {self._url}: cannot register {subject}: {error}") from error
 
     def schema_of(self, schema_id: int) -> Any:
-        """The schema; ``DecodeError`` where there is none with that id, ``StreamsError`` where nobody can tell."""
+        """The schema; ``DecodeError`` where there is none with that id, ``RegistryError`` where nobody can tell."""
         if schema_id not in self._by_id:
             from confluent_kafka.schema_registry import SchemaRegistryError
 
@@ -45,7 +48,7 @@ class ConfluentRegistry:
                 if isinstance(error, SchemaRegistryError) and error.http_status_code == NOT_FOUND:
                     raise DecodeError(f"schema registry {self._url}: no schema {schema_id}: {error}") from error
                 # It may be as good as any other message: only the registry is away.
-                raise StreamsError(
+                raise RegistryError(
                     f"schema registry {self._url}: schema {schema_id} cannot be looked up: {error}"
                 ) from error
             try:
@@ -53,3 +56,11 @@ class ConfluentRegistry:
             except Exception as error:
                 raise DecodeError(f"schema registry {self._url}: schema {schema_id} is no Avro: {error}") from error
         return self._by_id[schema_id]
+
+
+def _refused(error: Exception) -> bool:
+    from confluent_kafka.schema_registry import SchemaRegistryError
+
+    if not isinstance(error, SchemaRegistryError):
+        return False
+    return 400 <= error.http_status_code < 500 and error.http_status_code != TOO_MANY

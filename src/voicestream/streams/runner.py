@@ -6,9 +6,10 @@ records; the outputs come again with the same ids, and the fence refuses what th
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Sequence
 
 from voicestream.streams.clock import now_ms
+from voicestream.streams.delivery import Send, deliver
 from voicestream.streams.environment import Environment
 from voicestream.streams.message import Message, Outgoing, TopicPartition
 from voicestream.streams.metrics import METRICS
@@ -18,8 +19,6 @@ from voicestream.streams.state import Store
 from voicestream.streams.task import AgentTask, PunctuatorTask
 
 log = logging.getLogger(__name__)
-
-Send = Callable[[Iterable[Outgoing]], Awaitable[None]]
 
 PUNCTUATE_EVERY_S = 0.5
 MAX_BACKLOG = 2_000  # messages of one partition that wait in memory before fetching pauses
@@ -148,7 +147,7 @@ class AgentRunner:
             await self._wake.wait()
 
     async def _flush(self, out: list[Outgoing]) -> None:
-        await self._send(out)
+        await deliver(out, self._send, self.agent.errors.produce, self.task.failures)
         await send_changes(self.agent.store, self._send)
         if self.task.processor is not None:
             self.task.processor.checkpointed()
@@ -174,7 +173,7 @@ async def run_punctuator(task: PunctuatorTask, lock: asyncio.Lock, opened: async
         await opened.wait()
         async with lock:
             if opened.is_set():  # else the partitions are being taken away
-                await send(await task.run(now_ms()))
+                await deliver(await task.run(now_ms()), send, task.punctuator.errors.produce, task.failures)
                 await send_changes(task.punctuator.store, send)
 
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 from voicestream.streams.declarations import accepted, returned
 from voicestream.streams.errors import TopologyError
 from voicestream.streams.message import Event, Result
+from voicestream.streams.middleware.base import Middleware
 from voicestream.streams.policies import Batch, ErrorPolicy
 from voicestream.streams.record import Record
 from voicestream.streams.state import State, Store
@@ -55,6 +56,7 @@ class Agent:
     concurrency: int = 1
     store: Store[Any] | None = None
     errors: ErrorPolicy = field(default_factory=ErrorPolicy)
+    middleware: Sequence[Middleware] = ()
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class Punctuator:
     store: Store[Any]
     outputs: tuple[Topic[Any], ...]
     call: Callable[[int, State[Any]], Awaitable[Result]]
+    errors: ErrorPolicy
 
 
 class Stage:
@@ -76,6 +79,7 @@ class Stage:
         """``errors`` is the policy of every agent of the stage that has none of its own."""
         self.name = name
         self.errors = errors or ErrorPolicy()
+        self.middleware: list[Middleware] = []
         self.agents: list[Agent] = []
         self.punctuators: list[Punctuator] = []
         self.stores: dict[str, Store[Any]] = {}
@@ -117,6 +121,7 @@ class Stage:
                     concurrency=concurrency,
                     store=state,
                     errors=errors or self.errors,
+                    middleware=self.middleware,
                 )
             )
             return function
@@ -133,7 +138,8 @@ class Stage:
     ) -> Callable[[type[Processor]], type[Processor]]:
         """Declare a ``Processor`` class as an agent; it is handed what the consumer fetched in one go.
 
-        It opens and saves the entries of the store ``state`` itself.
+        It opens and saves the entries of the store ``state`` itself. It is never called again with the same events,
+        whatever ``errors`` says of ``process``: its memory may have taken some of them.
         """
 
         def declare(kind: type[Processor]) -> type[Processor]:
@@ -149,11 +155,17 @@ class Stage:
                     batch=Batch(max_batch),
                     store=state,
                     errors=errors or self.errors,
+                    middleware=self.middleware,
                 )
             )
             return kind
 
         return declare
+
+    def use(self, middleware: Middleware) -> Middleware:
+        """Put ``middleware`` around every call of every agent of the stage, within what is there; also a decorator."""
+        self.middleware.append(middleware)
+        return middleware
 
     def store(self, name: str, type: type[S]) -> Store[S]:
         """Declare a keyed store; its changelog topic is ``STAGE-NAME-changelog``."""
@@ -175,7 +187,9 @@ class Stage:
             function: Callable[[int, State[S]], Awaitable[Result]],
         ) -> Callable[[int, State[S]], Awaitable[Result]]:
             name = getattr(function, "__name__", "punctuator")
-            self.punctuators.append(Punctuator(name, self.name, interval_ms, store, _topics(out), function))
+            self.punctuators.append(
+                Punctuator(name, self.name, interval_ms, store, _topics(out), function, self.errors)
+            )
             return function
 
         return declare

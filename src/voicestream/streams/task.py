@@ -1,17 +1,20 @@
 """An agent at work: messages in, encoded messages out. The same code in a worker and in the test driver."""
 
-import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from voicestream.streams.clock import now_ms
 from voicestream.streams.environment import Environment
-from voicestream.streams.errors import DecodeError, EncodeError
+from voicestream.streams.errors import EncodeError
 from voicestream.streams.failures import Failures
+from voicestream.streams.inputs import Inputs, key_of
 from voicestream.streams.message import MAX_VALUE_BYTES, Event, Keyed, Message, Outgoing, Result
 from voicestream.streams.metrics import METRICS
-from voicestream.streams.policies import BatchError, Retry, last, retries
+from voicestream.streams.middleware.base import Call
+from voicestream.streams.middleware.retries import while_away
+from voicestream.streams.policies import BatchError, Retry, final, last
 from voicestream.streams.record import Record
 from voicestream.streams.stage import Agent, Processor, Punctuator
 from voicestream.streams.state import Fence, State, Store
@@ -48,24 +51,28 @@ class Outputs:
 
 
 class AgentTask:
-    """One agent with its error policy, its state and its fence."""
+    """One agent with its error policy, its middleware, its state and its fence."""
 
     def __init__(self, agent: Agent, environment: Environment) -> None:
         self.agent = agent
         self.processor: Processor | None = agent.processor() if agent.processor is not None else None
-        self._environment = environment
-        self._inputs = {topic.name: topic for topic in agent.inputs}
-        self._outputs = Outputs(environment, f"stage {agent.stage}, agent {agent.name}", agent.outputs)
         self.failures = Failures(environment, agent.stage, agent.name)
+        self._inputs = Inputs(environment, agent, self.failures)
+        self._outputs = Outputs(environment, f"stage {agent.stage}, agent {agent.name}", agent.outputs)
+        process = agent.errors.process
+        self._around = environment.around(agent.middleware, process if self.processor is None else last(process))
         self._metrics = METRICS.of(agent.stage, agent.name)
 
     async def run(self, messages: Sequence[Message]) -> list[Outgoing]:
-        """Process ``messages``, which are in order within each key; nothing raises but the policy ``fail``."""
+        """Process ``messages``, which are in order within each key.
+
+        Raises what the policy ``fail`` lets through, and ``RegistryError`` where no policy says to try again.
+        """
         out: list[Outgoing] = []
-        events = self._decode(messages, out)
+        events = await self._inputs.decode(messages, out)
         with self._metrics.batch(len(messages), len(events)):
             if self.processor is not None:
-                await self._run_events(events, out)
+                await self._call(events, None, out, self.processor.process, events)
             elif self.agent.batch is not None:
                 await self._run_batch(events, out)
             else:
@@ -80,47 +87,18 @@ class AgentTask:
         try:
             return self._outputs.encode(await self.processor.punctuate(now), now)
         except Exception as error:
-            if self.agent.errors.process == "fail":
+            if last(self.agent.errors.process) == "fail":
                 raise
             log.error("stage %s, agent %s: punctuator: %s", self.agent.stage, self.agent.name, error, exc_info=error)
             return []
 
-    def _decode(self, messages: Sequence[Message], out: list[Outgoing]) -> list[Event[Any]]:
-        events = []
-        for message in messages:
-            try:
-                record = self._environment.codec.decode(self._inputs[message.topic], message.value)
-                if self.agent.store is not None:
-                    _key(message, record)
-            except DecodeError as error:
-                self.failures.handle(last(self.agent.errors.decode), "decode", message, error, out)
-                continue
-            if isinstance(record, self.agent.accepts):
-                events.append(Event(message, record))
-        return events
-
     async def _run_one(self, event: Event[Any], out: list[Outgoing]) -> None:
         assert self.agent.call is not None
         states = self._states([event])
-        if states is not None and states[0] is None:
-            return
-        tries = 0
-        while True:
-            try:
-                result = await (self.agent.call(event.record, *states) if states else self.agent.call(event.record))
-                break
-            except Exception as error:
-                self._roll_back(states)
-                if tries == retries(self.agent.errors.process):
-                    self.failures.handle(last(self.agent.errors.process), "process", event.message, error, out)
-                    return
-                await self._back_off(tries)
-                tries += 1
-        self._finish(result, [event], states, out)
-
-    async def _back_off(self, tried: int) -> None:
-        if isinstance(self.agent.errors.process, Retry):
-            await asyncio.sleep(self.agent.errors.process.delay_s(tried))
+        if states is None:
+            await self._call([event], None, out, self.agent.call, event.record)
+        elif states[0] is not None:
+            await self._call([event], states, out, self.agent.call, event.record, states[0])
 
     async def _run_batch(self, events: list[Event[Any]], out: list[Outgoing]) -> None:
         assert self.agent.call is not None
@@ -128,47 +106,62 @@ class AgentTask:
         if states is not None:
             events = [event for event, state in zip(events, states, strict=True) if state is not None]
             states = [state for state in states if state is not None]
-        tries = 0
-        while events:
-            records = [event.record for event in events]
-            try:
-                result = await (self.agent.call(records, states) if states is not None else self.agent.call(records))
-            except BatchError as error:
-                for position, failure in error.failures.items():
-                    self.failures.handle(
-                        last(self.agent.errors.process), "process", events[position].message, failure, out
-                    )
-                self._finish(error.results, events, states, out)
-                return
-            except Exception as error:
-                self._roll_back(states)
-                if tries < retries(self.agent.errors.process):
-                    await self._back_off(tries)
-                    tries += 1
-                elif len(events) == 1:
-                    self.failures.handle(last(self.agent.errors.process), "process", events[0].message, error, out)
-                    return
-                else:
-                    # One bad record must not take the others with it: find it by halves.
-                    middle = len(events) // 2
-                    await self._run_batch(events[:middle], out)
-                    await self._run_batch(events[middle:], out)
-                    return
-            else:
-                self._finish(result, events, states, out)
-                return
+        if not events:
+            return
+        records = [event.record for event in events]
+        arguments = (records,) if states is None else (records, states)
+        if not await self._call(events, states, out, self.agent.call, *arguments):
+            # One bad record must not take the others with it: find it by halves.
+            middle = len(events) // 2
+            await self._run_batch(events[:middle], out)
+            await self._run_batch(events[middle:], out)
 
-    async def _run_events(self, events: list[Event[Any]], out: list[Outgoing]) -> None:
-        assert self.processor is not None
+    async def _call(
+        self,
+        events: Sequence[Event[Any]],
+        states: Sequence[State[Any] | None] | None,
+        out: list[Outgoing],
+        function: Callable[..., Awaitable[Result]],
+        *arguments: Any,
+    ) -> bool:
+        """Make one call and keep what comes of it; false when a batch raised of which some records may be good."""
+        call = Call(self.agent.stage, self.agent.name, events)
+        policies = self.agent.errors
+
+        async def proceed() -> list[Outgoing]:
+            try:
+                call.step = "process"
+                try:
+                    result = await function(*arguments)
+                except BatchError as error:
+                    call.failures, result = error.failures, error.results
+                call.step = "produce"
+                if isinstance(policies.produce, Retry):
+                    return await while_away(policies.produce, partial(self._encode, result, events))
+                return self._encode(result, events)
+            except Exception:
+                self._roll_back(states)
+                raise
+
         try:
-            self._finish(await self.processor.process(events), events, None, out)
-        except BatchError as error:
-            for position, failure in error.failures.items():
-                self.failures.handle(last(self.agent.errors.process), "process", events[position].message, failure, out)
-            self._finish(error.results, events, None, out)
-        except Exception as error:  # a fault of the program, but it must not stop the worker
+            sent = await self._around(call, proceed)
+        except Exception as error:
+            self._roll_back(states)  # a middleware may have raised after the agent returned
+            if call.step == "process" and len(events) > 1 and self.processor is None:
+                return False
+            action = last(policies.process) if call.step == "process" else final(policies.produce, error)
             for event in events:
-                self.failures.handle(last(self.agent.errors.process), "process", event.message, error, out)
+                self.failures.handle(action, call.step, event.message, error, out)
+            return True
+        for position, failure in call.failures.items():
+            self.failures.handle(last(policies.process), "process", events[position].message, failure, out)
+        self._save(events, states)
+        self._metrics.sent(len(sent))
+        out.extend(sent)
+        return True
+
+    def _encode(self, result: Result, events: Sequence[Event[Any]]) -> list[Outgoing]:
+        return self._outputs.encode(result, max((event.message.timestamp_ms for event in events), default=now_ms()))
 
     def _states(self, events: Sequence[Event[Any]]) -> list[State[Any] | None] | None:
         """The state of each event's key, ``None`` for an event that it has applied before; ``None``: no store."""
@@ -179,7 +172,7 @@ class AgentTask:
         opened: dict[tuple[int, str], State[Any]] = {}
         for event in events:
             message = event.message
-            entry = message.partition, _key(message, event.record)
+            entry = message.partition, key_of(message, event.record)
             state = opened.setdefault(entry, store.open(*entry))
             states.append(None if store.applied(state, message.topic, message.offset) else state)
         return states
@@ -189,16 +182,7 @@ class AgentTask:
             if self.agent.store is not None and state is not None:
                 self.agent.store.roll_back(state)
 
-    def _finish(
-        self,
-        result: Result,
-        events: Sequence[Event[Any]],
-        states: Sequence[State[Any] | None] | None,
-        out: list[Outgoing],
-    ) -> None:
-        if not self._produce(result, events, out):
-            self._roll_back(states)
-            return
+    def _save(self, events: Sequence[Event[Any]], states: Sequence[State[Any] | None] | None) -> None:
         if self.agent.store is None or states is None:
             return
         applied: dict[int, Fence] = {}
@@ -208,24 +192,13 @@ class AgentTask:
             if state is not None:
                 self.agent.store.save(state, applied[id(state)])
 
-    def _produce(self, result: Result, events: Sequence[Event[Any]], out: list[Outgoing]) -> bool:
-        timestamp = max((event.message.timestamp_ms for event in events), default=now_ms())
-        try:
-            messages = self._outputs.encode(result, timestamp)
-        except EncodeError as error:
-            for event in events:
-                self.failures.handle(last(self.agent.errors.produce), "produce", event.message, error, out)
-            return False
-        self._metrics.sent(len(messages))
-        out.extend(messages)
-        return True
-
 
 class PunctuatorTask:
     """Calls a punctuator for every key of its store that this worker owns."""
 
     def __init__(self, punctuator: Punctuator, environment: Environment) -> None:
         self.punctuator = punctuator
+        self.failures = Failures(environment, punctuator.stage, punctuator.name)
         self._outputs = Outputs(
             environment, f"stage {punctuator.stage}, punctuator {punctuator.name}", punctuator.outputs
         )
@@ -246,14 +219,6 @@ class PunctuatorTask:
                 out.extend(messages)
                 store.save(state)
         return out
-
-
-def _key(message: Message, record: Record) -> str:
-    """The key of a record's state; raises ``DecodeError`` where the message has one that is no text."""
-    try:
-        return message.key.decode() if message.key is not None else record.key
-    except (UnicodeDecodeError, NotImplementedError) as error:
-        raise DecodeError(f"topic {message.topic}: the key of the message: {error}") from error
 
 
 def _items(result: Result) -> Iterable[Record | Keyed]:

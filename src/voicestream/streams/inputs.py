@@ -1,0 +1,59 @@
+"""Messages to events: what an agent takes of its topics."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from voicestream.streams.environment import Environment
+from voicestream.streams.errors import DecodeError, StreamsError
+from voicestream.streams.failures import Failures
+from voicestream.streams.message import Event, Message, Outgoing
+from voicestream.streams.middleware.retries import while_away
+from voicestream.streams.policies import Retry, final
+from voicestream.streams.record import Record
+from voicestream.streams.stage import Agent
+
+
+class Inputs:
+    """Decodes what comes from the topics of one agent, under its policy."""
+
+    def __init__(self, environment: Environment, agent: Agent, failures: Failures) -> None:
+        self._codec = environment.codec
+        self._topics = {topic.name: topic for topic in agent.inputs}
+        self._accepts = agent.accepts
+        self._keyed = agent.store is not None
+        self._policy = agent.errors.decode
+        self._failures = failures
+
+    async def decode(self, messages: Sequence[Message], out: list[Outgoing]) -> list[Event[Any]]:
+        """The events of the records that the agent takes; dead letters of the others are appended to ``out``.
+
+        Raises what the policy ``fail`` lets through, and ``RegistryError`` where no policy says to try again.
+        """
+        again = isinstance(self._policy, Retry)
+        events = []
+        for message in messages:
+            try:
+                record = (
+                    await while_away(self._policy, partial(self._record, message)) if again else self._record(message)
+                )
+            except StreamsError as error:
+                self._failures.handle(final(self._policy, error), "decode", message, error, out)
+                continue
+            if isinstance(record, self._accepts):
+                events.append(Event(message, record))
+        return events
+
+    def _record(self, message: Message) -> Record:
+        record = self._codec.decode(self._topics[message.topic], message.value)
+        if self._keyed:
+            key_of(message, record)
+        return record
+
+
+def key_of(message: Message, record: Record) -> str:
+    """The key of a record's state; raises ``DecodeError`` where the message has one that is no text."""
+    try:
+        return message.key.decode() if message.key is not None else record.key
+    except (UnicodeDecodeError, NotImplementedError) as error:
+        raise DecodeError(f"topic {message.topic}: the key of the message: {error}") from error
