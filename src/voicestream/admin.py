@@ -87,10 +87,20 @@ async def _create(
 
 
 async def _check_partitions(admin: AIOKafkaAdminClient, topics: Mapping[str, int]) -> None:
-    for described in await admin.describe_topics(list(topics)):
-        name, found = described["topic"], len(described["partitions"])
-        if found != topics[name]:
-            raise BrokerError(
-                f"Topic {name} has {found} partitions, not {topics[name]}: stages that read two topics need the same "
-                f"number in both. Delete the topic, or set VOICESTREAM_PARTITIONS={found}."
-            )
+    """Wait until the broker knows all of every topic: Kafka agrees to make one before it does."""
+    waiting = set(topics)
+    while waiting:
+        for described in await admin.describe_topics(sorted(waiting)):
+            name, found = described["topic"], described["partitions"]
+            error = next((for_code(part["error_code"]) for part in (described, *found) if part["error_code"]), None)
+            if error is not None and not error.retriable:
+                raise BrokerError(f"The broker says nothing of topic {name}: {error.__name__}")
+            if error is not None or not found:
+                continue
+            if len(found) != topics[name]:
+                raise BrokerError(
+                    f"Topic {name} has {len(found)} partitions, not {topics[name]}: stages that read two topics need "
+                    f"the same number in both. Delete the topic, or set VOICESTREAM_PARTITIONS={len(found)}."
+                )
+            waiting.discard(name)
+        await asyncio.sleep(RETRY_S if waiting else 0)
