@@ -28,6 +28,12 @@ class Settings(BaseSettings):
     )
     partitions: int = Field(8, ge=1, description="Partitions of a topic that is created by voicestream.")
     replication: int = Field(1, ge=1, description="Replication factor of a topic that is created by voicestream.")
+    session_timeout_s: float = Field(
+        10.0,
+        gt=0,
+        description="Seconds without a sign of life after which a worker's partitions go to others; the broker may ask "
+        "for 6 at least, and the embedded one has its own.",
+    )
     schema_registry: str | None = Field(
         None, description="URL of a Confluent schema registry; none: single-object encoding."
     )

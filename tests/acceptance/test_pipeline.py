@@ -6,8 +6,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from acceptance_support import STAGES, Cluster, Script, Server, wait_until
+from acceptance_support import STAGES, Cluster, Script, Server
 
+from tests.processes import wait_until
 from voicestream import topics
 from voicestream.codec import codec
 from voicestream.records import CallMetric, CallSummary, UtteranceResult

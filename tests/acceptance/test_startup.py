@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from acceptance_support import Worker
 
+from tests.processes import Worker
 from voicestream.admin import create_topics
 from voicestream.embedded.broker import Broker
 from voicestream.embedded.child import free_port

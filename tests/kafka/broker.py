@@ -32,6 +32,7 @@ SETTINGS: Final = {
     "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
     "auto.create.topics.enable": "false",  # who needs a topic has to make it, as in most clusters
     "group.initial.rebalance.delay.ms": "0",  # a lone first worker need not wait for company
+    "group.min.session.timeout.ms": "1000",  # tests should not have to wait long for a worker to count as dead
     "offsets.topic.num.partitions": "4",
     "offsets.topic.replication.factor": "1",
     "transaction.state.log.num.partitions": "4",
