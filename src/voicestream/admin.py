@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
@@ -26,11 +26,13 @@ async def create_topics(
     *,
     replication: int,
     compacted: Container[str] = (),
+    check: Callable[[Mapping[str, int]], None] | None = None,
     timeout_s: float = 15.0,
 ) -> None:
     """Create ``topics`` (name to number of partitions) that do not exist yet; call it as often as you like.
 
-    Of the ``compacted`` ones the broker keeps the last value of each key.
+    Of the ``compacted`` ones the broker keeps the last value of each key. ``check`` is given the partitions of those
+    that exist; when it raises, none is created.
 
     Tries again until ``timeout_s``, as a broker that has just started may refuse. Raises ``BrokerError`` when the
     broker cannot be reached, refuses a topic, or has a topic with another number of partitions.
@@ -39,6 +41,8 @@ async def create_topics(
         async with asyncio.timeout(timeout_s):
             admin = await _connect(bootstrap)
             try:
+                if check is not None:
+                    check(await _there(admin, topics))
                 await _create(admin, topics, replication, compacted)
                 await _check_partitions(admin, topics)
             finally:
@@ -61,6 +65,12 @@ async def _connect(bootstrap: str) -> AIOKafkaAdminClient:
             await asyncio.sleep(RETRY_S)
         else:
             return admin
+
+
+async def _there(admin: AIOKafkaAdminClient, topics: Iterable[str]) -> dict[str, int]:
+    names = set(await admin.list_topics()).intersection(topics)
+    described = await admin.describe_topics(sorted(names)) if names else []
+    return {topic["topic"]: len(topic["partitions"]) for topic in described}
 
 
 async def _create(
@@ -100,7 +110,8 @@ async def _check_partitions(admin: AIOKafkaAdminClient, topics: Mapping[str, int
             if len(found) != topics[name]:
                 raise BrokerError(
                     f"Topic {name} has {len(found)} partitions, not {topics[name]}: stages that read two topics need "
-                    f"the same number in both. Delete the topic, or set VOICESTREAM_PARTITIONS={len(found)}."
+                    f"the same number in both. Delete the topic, set VOICESTREAM_PARTITIONS={len(found)}, or declare "
+                    f"it as Topic(…, partitions={len(found)})."
                 )
             waiting.discard(name)
         await asyncio.sleep(RETRY_S if waiting else 0)

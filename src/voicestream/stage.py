@@ -1,7 +1,7 @@
 """Stages with the settings of this process: ``stage.app()`` is what ``faust -A agents.NAME worker`` runs."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from voicestream.settings import Settings, settings
 from voicestream.streams.environment import Environment
 from voicestream.streams.errors import StreamsError
 from voicestream.streams.stage import Stage as StreamsStage
-from voicestream.streams.topology import all_changelogs, all_topics
+from voicestream.streams.topology import all_changelogs, partition_counts
+from voicestream.streams.topology_checks import problems, refuse, unknown_topics
 from voicestream.streams.worker import WorkerConfig, stages_app
 
 log = logging.getLogger(__name__)
@@ -96,9 +97,21 @@ async def _create_topics(config: Settings, stages: Sequence[StreamsStage]) -> No
             f"VOICESTREAM_BROKER is {config.broker!r}: a worker needs kafka://host:9092, "
             "or embedded://host:port of a running `voicestream up`."
         )
-    wanted = {topic.name: topic.partitions or config.partitions for topic in (*all_topics(stages), topics.dlq)}
-    changelogs = dict.fromkeys(all_changelogs(stages), config.partitions)
-    await create_topics(broker.netloc, wanted | changelogs, replication=config.replication, compacted=changelogs)
+    wanted = {topics.dlq.name: config.partitions} | partition_counts(stages, config.partitions)
+    await create_topics(
+        broker.netloc,
+        wanted,
+        replication=config.replication,
+        compacted=all_changelogs(stages),
+        check=partial(_check, stages, wanted),
+    )
+
+
+def _check(stages: Sequence[StreamsStage], wanted: Mapping[str, int], there: Mapping[str, int]) -> None:
+    """Whether the stages fit the topics that are there, and those that are yet to be created."""
+    known = {*there, *(topic.name for topic in topics.ALL)}
+    nowhere = "no stage of this worker writes and the broker does not have"
+    refuse((*problems(stages, {**wanted, **there}), *unknown_topics(stages, known, where=nowhere)))
 
 
 def _say_ready() -> None:

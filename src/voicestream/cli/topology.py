@@ -1,12 +1,17 @@
-"""``voicestream topology``: the graph of stages and topics."""
+"""``voicestream topology``: the graph of stages and topics, and whether they fit together."""
 
 import json
 from enum import StrEnum
 from typing import Annotated
 
+import msgspec
 import typer
 
-from voicestream.streams import topology as graph
+from voicestream.cli.modules import Found, all_modules, find
+from voicestream.settings import settings
+from voicestream.streams.topology import graph, partition_counts
+from voicestream.streams.topology_checks import problems, unknown_topics
+from voicestream.streams.topology_views import as_dot, as_mermaid, as_text
 
 
 class Format(StrEnum):
@@ -19,17 +24,49 @@ class Format(StrEnum):
 
 
 def topology(
+    modules: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[MODULE]...",
+            help="Modules with stages, as `faust -A` takes them; every stage of agents.all, and those in a folder "
+            "agents/ here, if none is given.",
+        ),
+    ] = None,
     form: Annotated[Format, typer.Option("--format", help="text, mermaid, dot or json")] = Format.text,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only say what does not fit; exit code 1 if anything.")
+    ] = False,
 ) -> None:
-    """Print the graph of stages and topics."""
-    from agents.all import STAGES
-
+    """Print the graph of stages, topics and stores, or check that they fit together."""
+    found = find(modules or all_modules())
+    if check:
+        _check(found, whole=not modules)
+        return
+    drawn = graph(found.stages)
     match form:
         case Format.text:
-            typer.echo(graph.as_text(STAGES))
+            typer.echo(as_text(drawn))
         case Format.mermaid:
-            typer.echo(graph.as_mermaid(STAGES))
+            typer.echo(as_mermaid(drawn))
         case Format.dot:
-            typer.echo(graph.as_dot(STAGES))
+            typer.echo(as_dot(drawn))
         case Format.json:
-            typer.echo(json.dumps(graph.describe(STAGES), indent=2))
+            typer.echo(json.dumps(msgspec.to_builtins(drawn), indent=2))
+
+
+def _check(found: Found, *, whole: bool) -> None:
+    """Of modules that were named, voicestream's own topics may be written by others."""
+    from voicestream import topics
+
+    known = () if whole else {topic.name for topic in topics.ALL}
+    wrong = [
+        *found.shared_groups(),
+        *problems(found.stages, partition_counts(found.stages, settings().partitions)),
+        *unknown_topics(found.stages, known),
+    ]
+    for problem in wrong:
+        typer.echo(f"error: {problem}", err=True)
+    if wrong:
+        raise typer.Exit(1)
+    drawn = graph(found.stages)
+    typer.echo(f"{len(drawn.stages)} stages, {len(drawn.topics)} topics and {len(drawn.stores)} stores fit together")

@@ -29,6 +29,7 @@ from voicestream.streams.repeated import limit_repeated
 from voicestream.streams.runner import AgentRunner, run_punctuator
 from voicestream.streams.stage import Stage
 from voicestream.streams.task import PunctuatorTask
+from voicestream.streams.topology_checks import check
 
 log = logging.getLogger(__name__)
 
@@ -129,7 +130,7 @@ class Worker:
         self.app.stages = self
         self.assigned: set[TopicPartition] = set()
         self._config = config
-        self._stages = stages
+        self.stages = stages
         self._stores = {store.name: store for stage in stages for store in stage.stores.values()}
         self._locks = {name: asyncio.Lock() for name in self._stores}
         self._runners = [
@@ -149,8 +150,8 @@ class Worker:
         """Run what the stages need first, subscribe, and start their loops."""
         limit_repeated()
         try:
-            await self._config.prepare(self._stages)
-            for stage in self._stages:
+            await self._config.prepare(self.stages)
+            for stage in self.stages:
                 for starter in stage.starters:
                     await starter()
         except Exception as error:
@@ -165,7 +166,7 @@ class Worker:
                 self._spawn(runner.loop())
             if runner.task.processor is not None:
                 self._spawn(runner.punctuate())
-        for stage in self._stages:
+        for stage in self.stages:
             for punctuator in stage.punctuators:
                 task = PunctuatorTask(punctuator, self._config.environment)
                 lock = self._locks[punctuator.store.name]
@@ -177,7 +178,7 @@ class Worker:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for stage in self._stages:
+        for stage in self.stages:
             for stopper in stage.stoppers:
                 await stopper()
 
@@ -294,4 +295,5 @@ def stages_app(name: str, stages: Sequence[Stage], config: WorkerConfig) -> faus
     """A Faust app that runs ``stages`` as the consumer group ``name``; ``faust -A MODULE worker`` starts it."""
     if not any(stage.agents for stage in stages):
         raise TopologyError(f"app {name}: no stage of it has an agent")
+    check(stages)
     return Worker(name, stages, config).app
