@@ -6,10 +6,10 @@ READY := $(VENV)/.ready
 CXX_FILES := $(shell git ls-files '*.cc' '*.cpp' '*.h' '*.hpp' 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench clean
+.PHONY: help setup demo test test-kafka check bench clean
 
 help: ## list what can be done
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## make .venv with the product, its development tools and the default model; nothing when up to date
 
@@ -35,6 +35,9 @@ demo: setup ## start everything, play calls, show what becomes of them
 
 test: setup ## every test that needs no more than the embedded parts
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-kafka: setup ## semantics, recovery and rebalance on Apache Kafka; needs Java 17 and Maven, else skipped
+	$(BIN)/python -m pytest tests/kafka -rs
 
 check: setup ## ruff, mypy, schema compatibility; clang-format where there is C++
 	$(BIN)/ruff check
