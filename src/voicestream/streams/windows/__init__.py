@@ -20,8 +20,8 @@ __all__ = ["Added", "Pane", "Windowed", "Windows", "hopping", "session", "slidin
 def tumbling(size: Duration, grace: Duration = 0) -> Windows:
     """Windows of a fixed size that follow each other without gap or overlap: each record is in one.
 
-    Durations are as `parse_duration` takes them: milliseconds, "10s", or a timedelta. Raises TopologyError if one is wrong
-    or `size` is zero.
+    Durations are as `parse_duration` takes them: milliseconds, "10s", or a timedelta. Raises TopologyError if one is
+    wrong or `size` is zero.
     """
     return Tumbling(_positive("size", size), parse_duration(grace))
 
