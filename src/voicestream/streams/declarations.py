@@ -13,7 +13,7 @@ from voicestream.streams.topic import Topic
 RecordTypes = tuple[type[Record], ...]
 
 
-def accepted(stage: str, agent: str, function: Callable[..., Any], inputs: Sequence[Topic[Any]]) -> RecordTypes:
+def accepted(who: str, function: Callable[..., Any], inputs: Sequence[Topic[Any]]) -> RecordTypes:
     """The record types of ``inputs`` that the first parameter takes; all of them where it names none.
 
     Raises ``TopologyError`` for a type that no input carries.
@@ -24,13 +24,12 @@ def accepted(stage: str, agent: str, function: Callable[..., Any], inputs: Seque
     for kind in wanted:
         if not any(issubclass(t, kind) for t in carried):
             raise TopologyError(
-                f"stage {stage}: agent {agent} takes {kind.__name__}, which none of its topics carries: "
-                f"{', '.join(map(carrying, inputs))}"
+                f"{who} takes {kind.__name__}, which none of its topics carries: {', '.join(map(carrying, inputs))}"
             )
     return tuple(t for t in carried if issubclass(t, wanted)) if wanted else carried
 
 
-def returned(stage: str, agent: str, function: Callable[..., Any], outputs: Sequence[Topic[Any]]) -> RecordTypes:
+def returned(who: str, function: Callable[..., Any], outputs: Sequence[Topic[Any]]) -> RecordTypes:
     """The record types of ``outputs`` that the function may return; all of them where its annotation leaves that open.
 
     Raises ``TopologyError`` for a type that no output carries.
@@ -42,7 +41,7 @@ def returned(stage: str, agent: str, function: Callable[..., Any], outputs: Sequ
         if not any(issubclass(kind, t) or issubclass(t, kind) for t in carried):
             known = ", ".join(map(carrying, outputs)) or "none"
             raise TopologyError(
-                f"stage {stage}: agent {agent} returns {kind.__name__}, which none of its output topics carries: "
+                f"{who} returns {kind.__name__}, which none of its output topics carries: "
                 f"{known}. Name a topic that does in out=, or return what they carry"
             )
     if not named or Keyed in _parts(annotation):

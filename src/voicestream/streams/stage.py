@@ -114,8 +114,8 @@ class Stage:
                     stage=self.name,
                     inputs=inputs,
                     outputs=_topics(out),
-                    accepts=accepted(self.name, function.__name__, function, inputs),
-                    sends=returned(self.name, function.__name__, function, _topics(out)),
+                    accepts=accepted(f"stage {self.name}, agent {function.__name__}", function, inputs),
+                    sends=returned(f"stage {self.name}, agent {function.__name__}", function, _topics(out)),
                     call=function,
                     batch=batch,
                     concurrency=concurrency,
@@ -187,6 +187,8 @@ class Stage:
             function: Callable[[int, State[S]], Awaitable[Result]],
         ) -> Callable[[int, State[S]], Awaitable[Result]]:
             name = getattr(function, "__name__", "punctuator")
+            self._owns(f"punctuator {name}", store)
+            returned(f"stage {self.name}, punctuator {name}", function, _topics(out))
             self.punctuators.append(
                 Punctuator(name, self.name, interval_ms, store, _topics(out), function, self.errors)
             )
@@ -209,8 +211,10 @@ class Stage:
             raise TopologyError(f"stage {self.name}: there are two agents named {agent.name!r}")
         if agent.store is not None and agent.concurrency > 1:
             raise TopologyError(f"stage {self.name}: agent {agent.name} has state, so only one call runs at a time")
+        if agent.store is not None:
+            self._owns(f"agent {agent.name}", agent.store)
         for other in self.agents:
-            shared = [topic.name for topic in agent.inputs if topic in other.inputs]
+            shared = sorted({topic.name for topic in agent.inputs} & {topic.name for topic in other.inputs})
             if agent.store is not None and agent.store is other.store and shared:
                 # The fence of an entry is by topic: what one of them has applied would be refused to the other.
                 raise TopologyError(
@@ -218,6 +222,13 @@ class Stage:
                     f"{', '.join(shared)}: make them one agent, or give each a store of its own"
                 )
         self.agents.append(agent)
+
+    def _owns(self, who: str, store: Store[Any]) -> None:
+        if store not in self.stores.values():
+            raise TopologyError(
+                f"stage {self.name}, {who} has the store {store.name}, which is not of this stage, so nobody would "
+                "recover it: declare one with store() of this stage"
+            )
 
 
 def _topics(out: Topic[Any] | tuple[Topic[Any], ...]) -> tuple[Topic[Any], ...]:
