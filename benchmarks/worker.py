@@ -1,126 +1,244 @@
-"""Events a second through a worker process on the embedded broker: ``python benchmarks/worker.py [EVENTS]``.
+"""What an event costs, step by step: ``python benchmarks/worker.py [EVENTS] [--broker kafka://HOST:PORT|embedded]``.
 
-Three stages, one after the other: a record is read and nothing done; a record makes a record; a record updates keyed
-state and makes a record. Broker, worker and this process share the machine; the CPU time is the worker's alone.
+Each row adds one thing to the row before it; the steps of one round run one after the other, the rounds repeat, and the
+least of each step counts. Rows above the line are a bare client, those below a worker process (``faust worker``), which
+finds all events in the topic. Broker, worker and this process share the machine; the CPU time is the worker's alone.
+
+Without ``--broker`` it starts Apache Kafka (needs Java and Maven), or where it cannot, the embedded broker.
 """
 
+import argparse
 import asyncio
+import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from voicestream import topics
 from voicestream.admin import create_topics
 from voicestream.codec import codec
 from voicestream.embedded.broker import Broker
+from voicestream.records import Transcript
+from voicestream.streams.topic import Topic
 from voicestream.testing import transcript
 
 PARTITIONS = 8
+KEYS = 200
+SAID = Topic("bench-said", Transcript)
+
+BARE = (
+    ("librdkafka", "confluent_kafka: consume"),
+    ("aiokafka", "aiokafka: getmany"),
+)
+STEPS = (
+    ("batch", "batch stage: decode, call"),
+    ("batch_out", "batch stage: decode, call, send"),
+    ("read", "record by record: decode, call"),
+    ("make", "record by record: decode, call, send"),
+    ("count", "record by record: decode, call, state, send"),
+)
 
 STAGES = """
+import json, os, time
+from pathlib import Path
+
 import msgspec
-from voicestream import Stage, State, topics
+
+from voicestream import Batch, Stage, State
 from voicestream.records import Insight, Transcript
+from voicestream.streams.topic import Topic
 
 class Count(msgspec.Struct):
     n: int = 0
 
-read, make, count = Stage("read"), Stage("make"), Stage("count")
-counts = count.store("counts", Count)
+said_topic = Topic("bench-said", Transcript)
+made_topic = Topic("bench-made", Insight)
+kind, group = os.environ["BENCH_STAGE"], os.environ["BENCH_GROUP"]
+events, report = int(os.environ["BENCH_EVENTS"]), Path(os.environ["BENCH_REPORT"])
+stage = Stage(group)
+counts = stage.store("counts", Count)
+seen, began = 0, (0.0, 0.0)
 
-@read.agent(topics.transcripts, out=topics.insights)
-async def nothing(said: Transcript) -> Insight | None:
-    return Insight.of(said, kind="read") if said.call_id == "end" else None
+def see(count):
+    global seen, began
+    if not seen:
+        began = time.perf_counter(), time.process_time()
+    seen += count
+    if seen >= events:
+        report.with_suffix(".new").write_text(
+            json.dumps([time.perf_counter() - began[0], time.process_time() - began[1]])
+        )
+        report.with_suffix(".new").rename(report)
 
-@make.agent(topics.transcripts, out=topics.insights)
-async def one(said: Transcript) -> Insight:
-    return Insight.of(said, kind="made")
+if kind == "batch":
+    @stage.agent(said_topic, batch=Batch(500))
+    async def batch(said: list[Transcript]) -> None:
+        see(len(said))
+elif kind == "batch_out":
+    @stage.agent(said_topic, out=made_topic, batch=Batch(500))
+    async def batch_out(said: list[Transcript]) -> list[Insight]:
+        see(len(said))
+        return [Insight.of(one, kind="made") for one in said]
+elif kind == "read":
+    @stage.agent(said_topic)
+    async def read(said: Transcript) -> None:
+        see(1)
+elif kind == "make":
+    @stage.agent(said_topic, out=made_topic)
+    async def make(said: Transcript) -> Insight:
+        see(1)
+        return Insight.of(said, kind="made")
+else:
+    @stage.agent(said_topic, out=made_topic, state=counts)
+    async def count(said: Transcript, state: State[Count]) -> Insight:
+        see(1)
+        state.value = Count((state.value.n if state.value else 0) + 1)
+        return Insight.of(said, kind="counted", label=str(state.value.n))
 
-@count.agent(topics.transcripts, out=topics.insights, state=counts)
-async def add(said: Transcript, state: State[Count]) -> Insight:
-    state.value = Count((state.value.n if state.value else 0) + 1)
-    return Insight.of(said, kind="counted", label=str(state.value.n))
-
-import os
-app = {"read": read, "make": make, "count": count}[os.environ["STAGE"]].app()
+app = stage.app()
 """
 
 
-def main(events: int) -> None:
-    for stage, what in (
-        ("read", "decode, call"),
-        ("make", "decode, call, send"),
-        ("count", "decode, call, state, send"),
-    ):
-        with tempfile.TemporaryDirectory() as folder:
-            seconds, cpu = measure(stage, events, Path(folder))
-        print(f"{what:26} {events / seconds:9,.0f} events/s {1e6 * cpu / events:8.1f} µs of CPU an event")
+def main() -> None:
+    parser = argparse.ArgumentParser(description="What an event costs in a worker.")
+    parser.add_argument("events", nargs="?", type=int, default=50_000)
+    parser.add_argument("--broker", help="kafka://HOST:PORT, or embedded; without: Apache Kafka if it can be had")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", nargs="+", default=[name for name, _ in (*BARE, *STEPS)])
+    asked = parser.parse_args()
+    with broker_at(asked.broker) as url, tempfile.TemporaryDirectory() as folder:
+        bootstrap = urlsplit(url).netloc
+        asyncio.run(create_topics(bootstrap, {SAID.name: PARTITIONS, "bench-made": PARTITIONS}, replication=1))
+        produce(bootstrap, asked.events)
+        (Path(folder) / "bench_stages.py").write_text(STAGES)
+        best: dict[str, tuple[float, float]] = {}
+        for round_ in range(asked.rounds):
+            for name in asked.steps:
+                seconds, cpu = (
+                    bare(name, bootstrap, asked.events)
+                    if name in dict(BARE)
+                    else worker(name, url, asked.events, Path(folder), f"bench-{name}-{time.time_ns()}")
+                )
+                known = best.get(name, (seconds, cpu))
+                best[name] = min(known[0], seconds), min(known[1], cpu)
+                print(f"round {round_ + 1}, {name}: {1e6 * cpu / asked.events:.1f} µs", file=sys.stderr)
+        print(f"{url.partition(':')[0]}, {asked.events} events, {len(codec_bytes(0))} bytes each")
+        for name, what in (*BARE, *STEPS):
+            if name in best:
+                seconds, cpu = best[name]
+                print(f"{what:44} {asked.events / seconds:9,.0f} events/s {1e6 * cpu / asked.events:7.1f} µs of CPU")
 
 
-def measure(stage: str, events: int, folder: Path) -> tuple[float, float]:
-    """Wall clock and CPU seconds that the worker takes for what waits in the topic when it starts to read."""
-    (folder / "bench_stages.py").write_text(STAGES)
-    with Broker(folder / "broker.log") as broker:
-        asyncio.run(create_topics(broker.bootstrap, {t.name: PARTITIONS for t in topics.ALL}, replication=1))
-        ready = folder / "ready"
-        env = os.environ | {"STAGE": stage, "VOICESTREAM_BROKER": broker.url, "VOICESTREAM_READY_FILE": str(ready)}
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "faust", "-A", "bench_stages", "worker", "-l", "warn"],
-            cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        try:
-            while not ready.exists():
-                time.sleep(0.05)
-            idle = cpu_seconds(worker.pid)
-            produce(broker.bootstrap, events)
-            seconds = wait(broker.bootstrap)
-            return seconds, cpu_seconds(worker.pid) - idle
-        finally:
-            worker.send_signal(signal.SIGTERM)
-            worker.wait()
+@contextmanager
+def broker_at(url: str | None) -> Iterator[str]:
+    """A broker to measure on, as the setting ``broker`` names it."""
+    if url is not None and url != "embedded":
+        yield url
+        return
+    if url is None:
+        sys.path.insert(0, str(Path(__file__).parents[1]))
+        from tests.kafka.broker import KafkaBroker, reason_not_available
+
+        reason = reason_not_available()
+        if reason is None:
+            with KafkaBroker() as kafka:
+                yield kafka.url
+                return
+        print(f"the embedded broker is used: {reason}", file=sys.stderr)
+    with tempfile.TemporaryDirectory() as folder, Broker(Path(folder) / "broker.log") as embedded:
+        yield embedded.url
+
+
+def codec_bytes(n: int) -> bytes:
+    call = f"call-{n % KEYS}"
+    said = transcript(call_id=call, utterance_id=f"{call}/agent/{n}", number=n, text="I will think about it.")
+    return codec().encode(SAID, said)
 
 
 def produce(bootstrap: str, events: int) -> None:
     producer = Producer({"bootstrap.servers": bootstrap, "partitioner": "murmur2_random", "linger.ms": 5})
     for n in range(events):
-        call = f"call-{n % 200}"
-        said = transcript(call_id=call, utterance_id=f"{call}/agent/{n}", number=n, text="I will think about it.")
-        producer.produce(topics.transcripts.name, key=call, value=codec().encode(topics.transcripts, said))
+        producer.produce(SAID.name, key=f"call-{n % KEYS}", value=codec_bytes(n))
         if n % 1000 == 0:
             producer.poll(0)
     producer.flush()
-    for n in range(64):  # one call a partition or more: each partition ends with an event that is answered
-        end = transcript(call_id="end", utterance_id=f"end/agent/{n}", number=n)
-        producer.produce(topics.transcripts.name, key=f"end-{n}", value=codec().encode(topics.transcripts, end))
-    producer.flush()
 
 
-def wait(bootstrap: str) -> float:
-    """Seconds until the answers to the last events are there."""
-    started = time.perf_counter()
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "bench", "auto.offset.reset": "earliest"})
-    consumer.assign([TopicPartition(topics.insights.name, partition, 0) for partition in range(PARTITIONS)])
-    ends: set[str] = set()
-    while len(ends) < 64:
-        for message in consumer.consume(1000, timeout=0.2):
-            record = codec().decode(topics.insights, message.value())
-            if record.call_id == "end":
-                ends.add(record.utterance_id)
-    consumer.close()
-    return time.perf_counter() - started
+def bare(name: str, bootstrap: str, events: int) -> tuple[float, float]:
+    """Wall clock and CPU seconds of a process that reads the topic with a client and does nothing with it."""
+    command = [sys.executable, __file__, "--bare", name, bootstrap, str(events)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    seconds, cpu = json.loads(done.stdout)
+    return seconds, cpu
 
 
-def cpu_seconds(pid: int) -> float:
-    """User and system time of a process, from /proc."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def read_bare(name: str, bootstrap: str, events: int) -> None:
+    """What ``bare`` starts."""
+    if name == "librdkafka":
+        consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "bench", "enable.auto.commit": False})
+        consumer.assign([TopicPartition(SAID.name, partition, 0) for partition in range(PARTITIONS)])
+        seen = len(consumer.consume(500, timeout=10))
+        began, cpu = time.perf_counter(), time.process_time()
+        while seen < events:
+            for message in consumer.consume(500, timeout=1):
+                message.value()
+                seen += 1
+        print(json.dumps([time.perf_counter() - began, time.process_time() - cpu]))
+        consumer.close()
+    else:
+        asyncio.run(read_aiokafka(bootstrap, events))
+
+
+async def read_aiokafka(bootstrap: str, events: int) -> None:
+    from aiokafka import AIOKafkaConsumer
+    from aiokafka import TopicPartition as KafkaTopicPartition
+
+    async with AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False) as consumer:
+        consumer.assign([KafkaTopicPartition(SAID.name, partition) for partition in range(PARTITIONS)])
+        await consumer.seek_to_beginning()
+        seen, began, cpu = 0, time.perf_counter(), time.process_time()
+        while seen < events:
+            seen += sum(map(len, (await consumer.getmany(timeout_ms=1000)).values()))
+        print(json.dumps([time.perf_counter() - began, time.process_time() - cpu]))
+
+
+def worker(name: str, url: str, events: int, folder: Path, group: str) -> tuple[float, float]:
+    """Wall clock and CPU seconds of a worker from its first event to its last."""
+    report = folder / f"{group}.json"
+    env = os.environ | {
+        "BENCH_STAGE": name,
+        "BENCH_GROUP": group,
+        "BENCH_EVENTS": str(events),
+        "BENCH_REPORT": str(report),
+        "VOICESTREAM_BROKER": url,
+        "VOICESTREAM_PARTITIONS": str(PARTITIONS),
+    }
+    command = [sys.executable, "-m", "faust", "-A", "bench_stages", "worker", "-l", "warn"]
+    log = folder / f"{group}.log"
+    with log.open("w") as out:
+        process = subprocess.Popen(command, cwd=folder, env=env, stdout=out, stderr=out)
+    try:
+        deadline = time.monotonic() + 120
+        while not report.exists():
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise SystemExit(f"the worker did not read all events:\n{log.read_text()}")
+            time.sleep(0.02)
+        seconds, cpu = json.loads(report.read_text())
+        return seconds, cpu
+    finally:
+        process.terminate()
+        process.wait()
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 50_000)
+    if sys.argv[1:2] == ["--bare"]:
+        read_bare(sys.argv[2], sys.argv[3], int(sys.argv[4]))
+    else:
+        main()

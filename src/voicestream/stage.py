@@ -62,11 +62,15 @@ def worker_config(config: Settings) -> WorkerConfig:
 
         faust_repairs.apply()
         options |= {"broker_session_timeout": 6, "broker_heartbeat_interval": 1, "broker_rebalance_timeout": 6}
+    else:
+        timeout_s = config.session_timeout_s
+        options |= {"broker_session_timeout": timeout_s, "broker_heartbeat_interval": timeout_s / 4}
     return WorkerConfig(
         broker=f"kafka://{broker.netloc or 'none'}",
         environment=Environment(codec(), topics.dlq),
         options=options,
         prepare=partial(_prepare, config),
+        idempotent=broker.scheme != "embedded",
         on_ready=_say_ready,
         expected_errors=(VoicestreamError, StreamsError),
     )

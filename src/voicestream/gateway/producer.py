@@ -12,6 +12,7 @@ from voicestream import topics
 from voicestream.codec import codec
 from voicestream.errors import GatewayError
 from voicestream.gateway.protocol import Refusal
+from voicestream.streams.producer import producer_options
 from voicestream.streams.record import Record
 from voicestream.streams.topic import Topic
 
@@ -49,18 +50,11 @@ class RecordProducer:
         self.buffer_bytes = buffer_bytes
         self.queued_bytes = 0
         self.trouble: str | None = "the broker has not answered yet"
-        options: dict[str, Any] = {
-            "bootstrap.servers": servers,
-            "partitioner": "murmur2_random",  # as Java, aiokafka and Faust do, so one call is one partition for all
+        options = producer_options(servers, idempotent=not embedded) | {
             "linger.ms": 5,
-            "compression.type": "none",
             "queue.buffering.max.messages": 2_000_000,
-            "message.timeout.ms": 0,  # no limit: what waits is bounded here
-            "reconnect.backoff.max.ms": 1000,
         }
-        # Tansu knows no idempotent producers; one request in flight keeps the order there.
-        order = {"max.in.flight.requests.per.connection": 1} if embedded else {"enable.idempotence": True}
-        self._producer = Producer(options | order, logger=log.getChild("rdkafka"))
+        self._producer = Producer(options, logger=log.getChild("rdkafka"))
         self._codec = codec()
         self._busy = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []

@@ -24,6 +24,7 @@ from voicestream.streams.environment import Environment
 from voicestream.streams.errors import StreamsError, TopologyError
 from voicestream.streams.message import Message, Outgoing, TopicPartition
 from voicestream.streams.metrics import METRICS
+from voicestream.streams.producer import BatchProducer, producer_options
 from voicestream.streams.recovery import recover
 from voicestream.streams.repeated import limit_repeated
 from voicestream.streams.runner import AgentRunner, run_punctuator
@@ -33,6 +34,7 @@ from voicestream.streams.topology_checks import check
 
 log = logging.getLogger(__name__)
 
+FLUSH_TIMEOUT_S = 5.0  # of messages whose senders have been cancelled
 PAUSE_TIMEOUT_S = 5.0  # less than the shortest rebalance time-out, that of the embedded broker
 
 
@@ -44,6 +46,8 @@ class WorkerConfig:
     environment: Environment
     options: Mapping[str, Any]
     prepare: Callable[[Sequence[Stage]], Awaitable[None]]
+    idempotent: bool = True
+    """Whether the broker knows idempotent producers."""
     on_ready: Callable[[], None] = lambda: None
     expected_errors: tuple[type[Exception], ...] = (StreamsError,)
     """Errors whose message says all; of others the trace is logged too."""
@@ -130,6 +134,7 @@ class Worker:
         self.app.stages = self
         self.assigned: set[TopicPartition] = set()
         self._config = config
+        self._producer: BatchProducer | None = None
         self.stages = stages
         self._stores = {store.name: store for stage in stages for store in stage.stores.values()}
         self._locks = {name: asyncio.Lock() for name in self._stores}
@@ -159,6 +164,8 @@ class Worker:
                 "the worker cannot start: %s", error, exc_info=not isinstance(error, self._config.expected_errors)
             )
             raise SystemExit(1) from error
+        options = producer_options(self._config.bootstrap_servers, idempotent=self._config.idempotent)
+        self._producer = BatchProducer(options)
         for topic in sorted(self.topics):
             self.app.topics.add(self.app.topic(topic, key_type=bytes, value_type=bytes))
         for runner in self._runners:
@@ -178,19 +185,16 @@ class Worker:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._producer is not None:
+            await self._producer.stop(FLUSH_TIMEOUT_S)
         for stage in self.stages:
             for stopper in stage.stoppers:
                 await stopper()
 
     async def send(self, messages: Iterable[Outgoing]) -> None:
-        """Send, and return when the broker has all of it."""
-        producer = self.app.producer
-        waiting = [
-            await producer.send(m.topic, m.key, m.value, m.partition, m.timestamp_ms / 1000, list(m.headers) or None)
-            for m in messages
-        ]
-        if waiting:
-            await asyncio.gather(*waiting)
+        """Send, and return when the broker has all of it; raises ``SendError`` for messages that it refuses."""
+        assert self._producer is not None, "the worker has been started"
+        await self._producer.send(messages)
 
     def deliver(self, tp: TopicPartition, records: Sequence[Any]) -> None:
         """Hand the records that were fetched of a partition to every agent that takes its topic."""
