@@ -64,7 +64,7 @@ class Topics:
 
 def topics_of(run: str) -> Topics:
     """The topics of the run of this name."""
-    return Topics(Topic(f"{run}.readings", Reading), Topic(f"{run}.totals", Total))
+    return Topics(Topic(f"{run}.readings", Reading, external=True), Topic(f"{run}.totals", Total))
 
 
 topics = topics_of(RUN)

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import takewhile
@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from confluent_kafka import Consumer, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from tests.kafka.agents_under_test import SCHEMAS, Reading, Tally, topics_of
 from tests.kafka.broker import KafkaBroker
 from tests.processes import Topics, Worker, wait_until
 from voicestream.codec import schema_folder
 from voicestream.streams.codec import Codec
+from voicestream.streams.dead_letter import DeadLetter
 from voicestream.streams.schemas import SchemaSet
 from voicestream.streams.state import Store
 
@@ -35,8 +36,8 @@ class Run:
     def __init__(self, name: str, broker: KafkaBroker, folder: Path) -> None:
         self.name = name
         self.topics = topics_of(name)
-        codec = Codec(SchemaSet.of_folders(schema_folder(), SCHEMAS))
-        self.kafka = Topics(broker.bootstrap, codec, enable_idempotence=True)
+        self._codec = Codec(SchemaSet.of_folders(schema_folder(), SCHEMAS))
+        self.kafka = Topics(broker.bootstrap, self._codec, enable_idempotence=True)
         self.admin = AdminClient({"bootstrap.servers": broker.bootstrap})
         self._broker = broker
         self._folder = folder
@@ -115,10 +116,27 @@ class Run:
     def state(self, app: str) -> dict[str, Tally]:
         """What the changelog of the app's store holds: the last entry of each sensor."""
         store = Store("changelog", Tally)
-        changelog = self.kafka.messages(f"{self.name}-{app}-tallies-changelog")
-        for message in takewhile(lambda message: message is not None, changelog):
+        for message in self.messages(f"{self.name}-{app}-tallies-changelog"):
             store.restore(message.partition(), message.key().decode(), message.value())
         return {key: tally for _, key in store if (tally := store.get(key)) is not None}
+
+    def messages(self, topic: str) -> list[Any]:
+        """The messages that the topic has, less those that were compacted away."""
+        return list(takewhile(lambda message: message is not None, self.kafka.messages(topic)))
+
+    def reading(self, letter: DeadLetter) -> tuple[str, int]:
+        """Sensor and number of the reading that became a dead letter."""
+        reading = self._codec.decode(self.topics.readings, letter.source_value)
+        assert isinstance(reading, Reading)
+        return reading.sensor, reading.number
+
+    def configure(self, topic: str, settings: Mapping[str, str]) -> None:
+        """Change settings of a topic."""
+        entries = [
+            ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in settings.items()
+        ]
+        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
+        self.admin.incremental_alter_configs([resource])[resource].result(30)
 
     def config(self, topic: str) -> dict[str, Any]:
         """The settings of a topic."""
