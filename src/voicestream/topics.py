@@ -15,7 +15,7 @@ from voicestream.records import (
     UtteranceResult,
     WindowMetric,
 )
-from voicestream.streams.dead_letter import DeadLetter
+from voicestream.streams.dead_letter import DeadLetter, LetterReplay
 from voicestream.streams.record import Record
 from voicestream.streams.topic import Topic
 
@@ -29,7 +29,9 @@ routing: Topic[RoutingDecision] = Topic("voice.routing", RoutingDecision)
 # What routing decides by a figure is in the figures of the call again; a rule decides once, so that ends.
 metrics: Topic[WindowMetric | CallMetric] = Topic("voice.metrics", WindowMetric, CallMetric, feedback=True)
 results: Topic[UtteranceResult | CallSummary] = Topic("voice.results", UtteranceResult, CallSummary)
-dlq: Topic[DeadLetter] = Topic("voice.dlq", DeadLetter, external=True)  # every stage may write it
+dlq: Topic[DeadLetter | LetterReplay] = Topic(
+    "voice.dlq", DeadLetter, LetterReplay, external=True
+)  # every stage may write it
 
 ALL: tuple[Topic[Record], ...] = (
     audio,

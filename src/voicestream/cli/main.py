@@ -19,6 +19,7 @@ class Commands(LazyGroup):
         "sql": ("voicestream.cli.sql:sql", "Ask the configured ClickHouse."),
         "db": ("voicestream.cli.db:app", "Create and update the tables of ClickHouse."),
         "topics": ("voicestream.cli.topics:app", "Create the topics on the configured broker."),
+        "dlq": ("voicestream.cli.dlq:app", "List dead letters, show them, and put their messages back."),
         "models": ("voicestream.cli.models:app", "List and download model weights."),
         "schemas": ("voicestream.cli.schemas:app", "Check and register the Avro schemas."),
         "agent": ("voicestream.cli.agent:app", "Write a new agent with its schema and its test."),

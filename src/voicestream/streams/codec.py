@@ -78,6 +78,16 @@ class Codec:
         except Exception as error:
             raise DecodeError(f"topic {topic.name}: not a valid {name}: {type(error).__name__}: {error}") from error
 
+    def datum(self, topic: Topic[Any], data: bytes | None) -> tuple[str, Any]:
+        """Name and plain values of what is in ``data``, whether or not ``topic`` carries it; raises ``DecodeError``."""
+        if data is None:
+            raise DecodeError(f"topic {topic.name}: the message has no value")
+        writer, name, body = self._writer_schema(topic, data)
+        try:
+            return name, fastavro.schemaless_reader(io.BytesIO(body), writer, None)
+        except Exception as error:  # as in decode
+            raise DecodeError(f"topic {topic.name}: not a valid {name}: {type(error).__name__}: {error}") from error
+
     def _header(self, topic: Topic[Any], schema: Schema) -> bytes:
         key = (topic.name, schema.name)
         header = self._headers.get(key)

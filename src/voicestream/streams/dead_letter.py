@@ -1,4 +1,4 @@
-"""The record of a message that a stage could not handle."""
+"""What the dead-letter topic carries: messages that a stage could not handle, and which of them were put back."""
 
 from voicestream.streams.record import Record
 
@@ -21,6 +21,19 @@ class DeadLetter(Record, frozen=True, kw_only=True):
     message: str
     trace: str = ""
     at_ms: int
+
+    @property
+    def key(self) -> str:
+        return self.letter_id
+
+
+class LetterReplay(Record, frozen=True, kw_only=True):
+    """That the message of a letter is being put back on its topic; with ``offset`` and ``partition``: that it is."""
+
+    letter_id: str
+    at_ms: int
+    offset: int | None = None
+    partition: int | None = None
 
     @property
     def key(self) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from voicestream.streams.codec import Codec
-from voicestream.streams.dead_letter import DeadLetter
+from voicestream.streams.dead_letter import DeadLetter, LetterReplay
 from voicestream.streams.middleware.base import Middleware, chain
 from voicestream.streams.middleware.retries import Retries
 from voicestream.streams.policies import Action, Retry
@@ -16,7 +16,7 @@ class Environment:
     """What every agent needs of its surroundings."""
 
     codec: Codec
-    dead_letters: Topic[DeadLetter]
+    dead_letters: Topic[DeadLetter | LetterReplay]
     middleware: Sequence[Middleware] = ()
     """What is put around every call of every agent, the first outermost."""
 

@@ -18,6 +18,9 @@ log = logging.getLogger(__name__)
 _MAX_TEXT = 20_000  # characters of the message and of the trace of an error
 
 
+VALUE_LEFT_OUT = "is left out)"
+"""How the message of a letter ends that could not hold the value too."""
+
 NOWHERE = -1
 """The offset, and the partition where the key was to decide, of a message that its topic did not take."""
 
@@ -80,7 +83,7 @@ class Failures:
         if len(value) > MAX_VALUE_BYTES:
             size = len(message.value or b"")
             letter = msgspec.structs.replace(
-                letter, source_value=None, message=f"{letter.message} (the value, {size} bytes, is left out)"
+                letter, source_value=None, message=f"{letter.message} (the value of {size} bytes {VALUE_LEFT_OUT}"
             )
             value = self._environment.codec.encode(topic, letter)
         return Outgoing(topic.name, message.key or letter.key.encode(), value, letter.at_ms)

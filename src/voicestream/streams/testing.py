@@ -9,7 +9,7 @@ from typing import Any, Generic, Self, TypeVar
 
 from voicestream.streams.clock import use_clock
 from voicestream.streams.codec import Codec
-from voicestream.streams.dead_letter import DeadLetter
+from voicestream.streams.dead_letter import DeadLetter, LetterReplay
 from voicestream.streams.environment import Environment
 from voicestream.streams.message import Message, Outgoing
 from voicestream.streams.record import Record
@@ -77,7 +77,11 @@ class TopologyTestDriver:
     """
 
     def __init__(
-        self, *stages: Stage, codec: Codec, dead_letters: Topic[DeadLetter], start_ms: int = 1_700_000_000_000
+        self,
+        *stages: Stage,
+        codec: Codec,
+        dead_letters: Topic[DeadLetter | LetterReplay],
+        start_ms: int = 1_700_000_000_000,
     ) -> None:
         self.now_ms = start_ms
         self._environment = Environment(codec, dead_letters)
