@@ -102,8 +102,10 @@ def test_the_order_of_arrival_within_grace_makes_no_difference(bounds, how, rows
             joined = (join.add_left if side == "left" else join.add_right)(buffers, value, time_ms, watermark)
             assert not joined.late
             out += joined.pairs
-        out += join.expire(buffers, 1000)
+        left_over = join.expire(buffers, 1000)
+        assert [pair[2] for pair in left_over] == sorted(pair[2] for pair in left_over)
         assert buffers.empty
+        out += left_over
         results.append(Counter(out))
     left = [(n, r[1]) for n, r in enumerate(rows) if r[0] == "left"]
     right = [(n, r[1]) for n, r in enumerate(rows) if r[0] == "right"]

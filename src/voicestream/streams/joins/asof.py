@@ -46,11 +46,7 @@ class AsOfJoin:
         too_old = self.tolerance_ms is not None and time_ms + self.tolerance_ms < horizon_ms
         if replaced or too_old:
             return Joined(pairs, late=True)
-        at = bisect_right(rights, time_ms, key=row_time)
-        if at and rights[at - 1].time_ms == time_ms:
-            rights[at - 1] = Row(time_ms, value)
-        else:
-            rights.insert(at, Row(time_ms, value))
+        insort_right(rights, Row(time_ms, value), key=row_time)
         self._forget(rights, horizon_ms)
         return Joined(pairs)
 
@@ -86,7 +82,9 @@ class AsOfJoin:
 
     def _forget(self, rights: list[Row[R]], horizon_ms: int) -> None:
         """Drop what no left row of ``horizon_ms`` or later can be answered with."""
-        first = max(0, bisect_right(rights, horizon_ms, key=row_time) - 1)
+        first = 0
+        while first + 1 < len(rights) and rights[first + 1].time_ms <= horizon_ms:
+            first += 1
         if self.tolerance_ms is not None:
             while first < len(rights) and rights[first].time_ms + self.tolerance_ms < horizon_ms:
                 first += 1
