@@ -22,6 +22,8 @@ class Inputs:
         self._topics = {topic.name: topic for topic in agent.inputs}
         self._accepts = agent.accepts
         self._keyed = agent.store is not None
+        pipeline = agent.pipeline
+        self._tables = {source.topic.name for source in pipeline.sources if source.timeless} if pipeline else set()
         self._policy = agent.errors.decode
         self._failures = failures
 
@@ -31,7 +33,7 @@ class Inputs:
         Raises what the policy ``fail`` lets through, and ``RegistryError`` where no policy says to try again.
         """
         again = isinstance(self._policy, Retry)
-        events = []
+        events: list[Event[Any]] = []
         for message in messages:
             try:
                 record = (
@@ -40,11 +42,13 @@ class Inputs:
             except StreamsError as error:
                 self._failures.handle(final(self._policy, error), "decode", message, error, out)
                 continue
-            if isinstance(record, self._accepts):
+            if record is None or isinstance(record, self._accepts):
                 events.append(Event(message, record))
         return events
 
-    def _record(self, message: Message) -> Record:
+    def _record(self, message: Message) -> Record | None:
+        if message.value is None and message.topic in self._tables:
+            return None  # a tombstone: the table has the key no more
         record = self._codec.decode(self._topics[message.topic], message.value)
         if self._keyed:
             key_of(message, record)

@@ -3,8 +3,11 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from prometheus_client import Counter, Gauge, Histogram
+
+from voicestream.streams.state import Store
 
 _LABELS = ("stage", "agent")
 
@@ -54,10 +57,27 @@ class Metrics:
             _LABELS,
             buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512),
         )
+        self.late = Counter("voicestream_late_records", "Records that came behind their window and grace.", ("store",))
         self.waiting = Gauge("voicestream_agent_waiting", "Messages fetched and not yet processed.", _LABELS)
         self.lag = Gauge(
             "voicestream_agent_lag", "Messages in the topic behind what was committed.", ("topic", "partition")
         )
+        self.store_entries = Gauge("voicestream_store_entries", "Entries of the partitions owned.", ("store",))
+        self.store_bytes = Gauge("voicestream_store_bytes", "Bytes of these entries, encoded.", ("store",))
+        self.standby_lag = Gauge("voicestream_standby_lag", "Changes that copies on standby lack.", ("store",))
+        self.recovery_records = Gauge("voicestream_recovery_records", "Changelog records of the last recovery.")
+        self.recovery_seconds = Gauge("voicestream_recovery_seconds", "Time of the last recovery.")
+
+    def watch(self, store: Store[Any]) -> None:
+        """Report the size of ``store`` whenever the metrics are read."""
+        self.store_entries.labels(store.name).set_function(lambda: store.size()[0])
+        self.store_bytes.labels(store.name).set_function(lambda: store.size()[1])
+        self.standby_lag.labels(store.name).set_function(store.lag)
+
+    def recovered(self, records: int, seconds: float) -> None:
+        """State has been read back from changelogs."""
+        self.recovery_records.set(records)
+        self.recovery_seconds.set(seconds)
 
     def of(self, stage: str, agent: str) -> AgentMetrics:
         return AgentMetrics(self, stage, agent)

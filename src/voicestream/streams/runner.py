@@ -6,7 +6,8 @@ records; the outputs come again with the same ids, and the fence refuses what th
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from voicestream.streams.clock import now_ms
 from voicestream.streams.delivery import Send, deliver
@@ -16,7 +17,7 @@ from voicestream.streams.metrics import METRICS
 from voicestream.streams.queues import FifoQueue, KeyedQueue, OffsetTracker
 from voicestream.streams.stage import Agent
 from voicestream.streams.state import Store
-from voicestream.streams.task import AgentTask, PunctuatorTask
+from voicestream.streams.task import PunctuatorTask, task_of
 
 log = logging.getLogger(__name__)
 
@@ -30,15 +31,13 @@ def changelog_topic(store: Store[object]) -> str:
     return f"{store.name}-changelog"
 
 
-async def send_changes(store: Store[object] | None, send: Send) -> None:
+async def send_changes(store: Store[Any], send: Send) -> None:
     """Write the changed entries of ``store`` to its changelog."""
-    if store is None:
-        return
-    now = now_ms()
-    await send(
-        Outgoing(changelog_topic(store), key.encode(), value, now, partition)
-        for partition, key, value in store.take_changes()
-    )
+    changes, generation, now = store.take_changes(), store.generation, now_ms()
+    if changes:
+        topic = changelog_topic(store)
+        offsets = await send(Outgoing(topic, key.encode(), value, now, partition) for partition, key, value in changes)
+        store.settle(changes, offsets, generation)
 
 
 class AgentRunner:
@@ -47,11 +46,11 @@ class AgentRunner:
     def __init__(self, agent: Agent, environment: Environment, send: Send, lock: asyncio.Lock | None = None) -> None:
         """``lock`` is that of the agent's store, which other agents and punctuators may share."""
         self.agent = agent
-        self.task = AgentTask(agent, environment)
+        self.task = task_of(agent, environment)
         self.topics = {topic.name for topic in agent.inputs}
         self.offsets = OffsetTracker()
         self._send = send
-        self._queue: FifoQueue | KeyedQueue = KeyedQueue() if agent.concurrency > 1 else FifoQueue()
+        self._queue: FifoQueue | KeyedQueue = KeyedQueue() if agent.concurrency > 1 and agent.ordered else FifoQueue()
         self._limit = agent.batch.max_size if agent.batch is not None else (1 if agent.concurrency > 1 else 500)
         self._within_s = agent.batch.within_ms / 1000 if agent.batch is not None else 0.0
         self._wake = asyncio.Event()
@@ -78,13 +77,12 @@ class AgentRunner:
     def committable(self, tp: TopicPartition) -> int | None:
         """The offset from which this agent must read the partition after a crash."""
         offset = self.offsets.committable(tp)
-        if offset is None or self.task.processor is None:
-            return offset
-        held = self.task.processor.oldest_needed(tp.topic, tp.partition)
-        return offset if held is None else min(offset, held)
+        held = self.task.oldest_needed(tp.topic, tp.partition)
+        return offset if offset is None or held is None else min(offset, held)
 
-    def resume(self) -> None:
-        """Go on: partitions are assigned and state is recovered."""
+    def resume(self, assigned: Iterable[TopicPartition]) -> None:
+        """Go on: these partitions are assigned, and state is recovered."""
+        self.task.recovered([tp for tp in assigned if tp.topic in self.topics])
         self._open.set()
         self._wake.set()
 
@@ -106,8 +104,7 @@ class AgentRunner:
         self._queue.clear()
         self.offsets.clear()
         self._waiting.set(0)
-        if self.task.processor is not None:
-            self.task.processor.discard()
+        self.task.discard()
 
     async def loop(self) -> None:
         """Run until cancelled; an exception is that of the policy ``fail``."""
@@ -126,7 +123,7 @@ class AgentRunner:
             await asyncio.sleep(0)
 
     async def punctuate(self) -> None:
-        """Let a processor see that time goes on, until cancelled."""
+        """Let the task see that time goes on, until cancelled."""
         while True:
             await asyncio.sleep(PUNCTUATE_EVERY_S)
             await self._open.wait()
@@ -148,9 +145,9 @@ class AgentRunner:
 
     async def _flush(self, out: list[Outgoing]) -> None:
         await deliver(out, self._send, self.agent.errors.produce, self.task.failures)
-        await send_changes(self.agent.store, self._send)
-        if self.task.processor is not None:
-            self.task.processor.checkpointed()
+        for store in self.agent.stores:
+            await send_changes(store, self._send)
+        self.task.checkpointed()
 
     async def _process(self, messages: list[Message], epoch: int) -> None:
         out = await self.task.run(messages)

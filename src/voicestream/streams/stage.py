@@ -8,15 +8,21 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from voicestream.streams.declarations import accepted, returned
+from voicestream.streams.durations import Duration
 from voicestream.streams.errors import TopologyError
+from voicestream.streams.graph import Graph
 from voicestream.streams.message import Event, Result
 from voicestream.streams.middleware.base import Middleware
+from voicestream.streams.operators.pipeline import Pipeline
 from voicestream.streams.policies import Batch, ErrorPolicy
 from voicestream.streams.record import Record
 from voicestream.streams.state import State, Store
+from voicestream.streams.stream import Stream
+from voicestream.streams.table import GlobalTable, Table
 from voicestream.streams.topic import Topic
 
 S = TypeVar("S")
+R = TypeVar("R", bound=Record)
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -53,10 +59,20 @@ class Agent:
     call: Callable[..., Awaitable[Result]] | None = None
     processor: Callable[[], Processor] | None = None
     batch: Batch | None = None
+    pipeline: Pipeline | None = None
     concurrency: int = 1
+    ordered: bool = True
+    """Whether no two calls for the same key run at once."""
     store: Store[Any] | None = None
     errors: ErrorPolicy = field(default_factory=ErrorPolicy)
     middleware: Sequence[Middleware] = ()
+
+    @property
+    def stores(self) -> tuple[Store[Any], ...]:
+        """The stores that it writes to, in the order in which their changes are to be sent."""
+        if self.pipeline is not None:
+            return self.pipeline.stores
+        return (self.store,) if self.store is not None else ()
 
 
 @dataclass(frozen=True)
@@ -80,11 +96,49 @@ class Stage:
         self.name = name
         self.errors = errors or ErrorPolicy()
         self.middleware: list[Middleware] = []
-        self.agents: list[Agent] = []
+        self._declared: list[Agent] = []
+        self._graph = Graph(self)
         self.punctuators: list[Punctuator] = []
         self.stores: dict[str, Store[Any]] = {}
         self.starters: list[Callable[[], Awaitable[None]]] = []
         self.stoppers: list[Callable[[], Awaitable[None]]] = []
+
+    @property
+    def agents(self) -> list[Agent]:
+        """Every agent of the stage: those that were declared, and one for each connected part of its operators."""
+        return [*self._declared, *(self._piped(pipeline) for pipeline in self._graph.pipelines())]
+
+    @property
+    def global_tables(self) -> list[GlobalTable[Any]]:
+        """The tables of which every worker has a copy."""
+        return self._graph.global_tables
+
+    def stream(
+        self,
+        topic: Topic[R],
+        *,
+        time: Callable[[R], int] | None = None,
+        idle: Duration | None = "30s",
+        errors: ErrorPolicy | None = None,
+    ) -> Stream[R]:
+        """The records of ``topic``, to go on with operators.
+
+        ``time`` takes the event time of a record, in Unix epoch ms; without it, it is the time of the message. Where
+        several streams meet, event time is that of the one that is behind; one from which nothing came for ``idle`` of
+        wall clock is not waited for, and ``None`` waits always.
+        """
+        return self._graph.stream(topic, time, idle, errors)
+
+    def table(self, name: str, topic: Topic[R], *, errors: ErrorPolicy | None = None) -> Table[R]:
+        """The latest record of each key of ``topic``, in the store ``STAGE-NAME``; a message without value removes it.
+
+        A stream that joins it needs the same number of partitions.
+        """
+        return self._graph.table(name, topic, errors)
+
+    def global_table(self, topic: Topic[R]) -> GlobalTable[R]:
+        """The latest record of each key of ``topic``, whole on every worker, to be joined by any key."""
+        return self._graph.global_table(topic)
 
     def agent(
         self,
@@ -207,13 +261,13 @@ class Stage:
         return function
 
     def _add(self, agent: Agent) -> None:
-        if any(agent.name == other.name for other in self.agents):
+        if any(agent.name == other.name for other in self._declared):
             raise TopologyError(f"stage {self.name}: there are two agents named {agent.name!r}")
         if agent.store is not None and agent.concurrency > 1:
             raise TopologyError(f"stage {self.name}: agent {agent.name} has state, so only one call runs at a time")
         if agent.store is not None:
             self._owns(f"agent {agent.name}", agent.store)
-        for other in self.agents:
+        for other in self._declared:
             shared = sorted({topic.name for topic in agent.inputs} & {topic.name for topic in other.inputs})
             if agent.store is not None and agent.store is other.store and shared:
                 # The fence of an entry is by topic: what one of them has applied would be refused to the other.
@@ -221,7 +275,24 @@ class Stage:
                     f"stage {self.name}: agents {other.name} and {agent.name} share store {agent.store.name} and take "
                     f"{', '.join(shared)}: make them one agent, or give each a store of its own"
                 )
-        self.agents.append(agent)
+        self._declared.append(agent)
+
+    def _piped(self, pipeline: Pipeline) -> Agent:
+        """The agent that runs a pipeline."""
+        waits, linger = pipeline.asynchronous, pipeline.linger
+        return Agent(
+            name=pipeline.name,
+            stage=self.name,
+            inputs=pipeline.inputs,
+            outputs=pipeline.outputs,
+            accepts=tuple(dict.fromkeys(t for topic in pipeline.inputs for t in topic.types)),
+            pipeline=pipeline,
+            batch=Batch(*linger) if linger is not None else None,
+            concurrency=waits.concurrency if waits is not None else 1,
+            ordered=waits is None or waits.order == "key",
+            errors=pipeline.errors,
+            middleware=self.middleware,
+        )
 
     def _owns(self, who: str, store: Store[Any]) -> None:
         if store not in self.stores.values():

@@ -10,10 +10,11 @@ from voicestream.streams.environment import Environment
 from voicestream.streams.errors import EncodeError
 from voicestream.streams.failures import Failures
 from voicestream.streams.inputs import Inputs, key_of
-from voicestream.streams.message import MAX_VALUE_BYTES, Event, Keyed, Message, Outgoing, Result
+from voicestream.streams.message import MAX_VALUE_BYTES, Event, Keyed, Message, Outgoing, Result, TopicPartition
 from voicestream.streams.metrics import METRICS
 from voicestream.streams.middleware.base import Call
 from voicestream.streams.middleware.retries import while_away
+from voicestream.streams.operators.task import PipelineTask
 from voicestream.streams.policies import BatchError, Retry, final, last
 from voicestream.streams.record import Record
 from voicestream.streams.stage import Agent, Processor, Punctuator
@@ -62,6 +63,28 @@ class AgentTask:
         process = agent.errors.process
         self._around = environment.around(agent.middleware, process if self.processor is None else last(process))
         self._metrics = METRICS.of(agent.stage, agent.name)
+
+    @property
+    def timed(self) -> bool:
+        """Whether it wants to be told that time goes on."""
+        return self.processor is not None
+
+    def oldest_needed(self, topic: str, partition: int) -> int | None:
+        """The offset from which a processor must read the partition again after a crash."""
+        return self.processor.oldest_needed(topic, partition) if self.processor is not None else None
+
+    def checkpointed(self) -> None:
+        """What was saved in the agent's store is in its changelog."""
+        if self.processor is not None:
+            self.processor.checkpointed()
+
+    def discard(self) -> None:
+        """The partitions are taken away, and will be read again from what was committed."""
+        if self.processor is not None:
+            self.processor.discard()
+
+    def recovered(self, tps: Sequence[TopicPartition]) -> None:
+        """These partitions are assigned, and the store holds what its changelog has."""
 
     async def run(self, messages: Sequence[Message]) -> list[Outgoing]:
         """Process ``messages``, which are in order within each key.
@@ -191,6 +214,16 @@ class AgentTask:
         for state in {id(state): state for state in states}.values():
             if state is not None:
                 self.agent.store.save(state, applied[id(state)])
+
+
+Task = AgentTask | PipelineTask
+
+
+def task_of(agent: Agent, environment: Environment) -> Task:
+    """What runs ``agent``."""
+    if agent.pipeline is not None:
+        return PipelineTask(agent, agent.pipeline, environment)
+    return AgentTask(agent, environment)
 
 
 class PunctuatorTask:

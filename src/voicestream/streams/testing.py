@@ -3,7 +3,7 @@
 import asyncio
 import contextvars
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -11,15 +11,20 @@ from voicestream.streams.clock import use_clock
 from voicestream.streams.codec import Codec
 from voicestream.streams.dead_letter import DeadLetter, LetterReplay
 from voicestream.streams.environment import Environment
-from voicestream.streams.message import Message, Outgoing
+from voicestream.streams.message import Message, Outgoing, TopicPartition
 from voicestream.streams.record import Record
 from voicestream.streams.runner import changelog_topic
 from voicestream.streams.stage import Stage
 from voicestream.streams.state import Store
-from voicestream.streams.task import AgentTask, PunctuatorTask
+from voicestream.streams.table import GlobalTable
+from voicestream.streams.task import PunctuatorTask, task_of
 from voicestream.streams.topic import Topic
 
 R = TypeVar("R", bound=Record)
+
+
+class WorkerKilled(Exception):
+    """The workers of a driver have died, where ``kill_after`` wanted it."""
 
 
 class DrivenTopic(Generic[R]):
@@ -30,18 +35,24 @@ class DrivenTopic(Generic[R]):
         self._topic = topic
         self._read = 0
 
-    def send(self, *records: R, key: str | None = None) -> None:
-        """Put records on the topic; returns when the stages have done all that follows from them."""
-        self._driver._send(
-            [
-                Outgoing(
-                    self._topic.name,
-                    (key if key is not None else record.key).encode(),
-                    self._driver._environment.codec.encode(self._topic, record),
-                    self._driver.now_ms,
-                )
-                for record in records
-            ]
+    def send(self, *records: R, key: str | None = None, at_ms: int | None = None) -> None:
+        """Put records on the topic; returns when the stages have done all that follows from them.
+
+        ``at_ms`` is the time of the messages, now unless given. Raises ``WorkerKilled`` where ``kill_after`` says so.
+        """
+        self._driver._send([self._message(record, key, at_ms) for record in records])
+
+    def delete(self, key: str, at_ms: int | None = None) -> None:
+        """Put a tombstone on the topic: a table has ``key`` no more."""
+        at_ms = self._driver.now_ms if at_ms is None else at_ms
+        self._driver._send([Outgoing(self._topic.name, key.encode(), None, at_ms)])
+
+    def _message(self, record: R, key: str | None, at_ms: int | None) -> Outgoing:
+        return Outgoing(
+            self._topic.name,
+            (key if key is not None else record.key).encode(),
+            self._driver._environment.codec.encode(self._topic, record),
+            self._driver.now_ms if at_ms is None else at_ms,
         )
 
     def send_raw(self, value: bytes | None, key: str = "") -> None:
@@ -67,7 +78,11 @@ class DrivenTopic(Generic[R]):
 
     def _records(self) -> list[R]:
         codec = self._driver._environment.codec
-        return [codec.decode(self._topic, value) for value in self._driver._sent[self._topic.name]]  # type: ignore[misc]
+        return [
+            codec.decode(self._topic, value)  # type: ignore[misc]
+            for value in self._driver._sent[self._topic.name]
+            if value is not None
+        ]
 
 
 class TopologyTestDriver:
@@ -92,11 +107,15 @@ class TopologyTestDriver:
         self._context = contextvars.copy_context()
         self._context.run(use_clock, lambda: self.now_ms)
         self._runner = asyncio.Runner()
-        self._new_tasks()
+        self._read: list[dict[str, int]] = []
+        self._until_kill: int | None = None
 
     def __enter__(self) -> Self:
         for store in self._stores():
             store.drop()
+        for table in self._global_tables():
+            table.clear()
+        self._new_tasks()
         try:
             for stage in self._stages:
                 for starter in stage.starters:
@@ -122,9 +141,15 @@ class TopologyTestDriver:
             self.now_ms = min(end, self.now_ms + step_ms)
             self._run(self._punctuate())
 
+    def kill_after(self, messages: int) -> None:
+        """Let the workers die when so many more messages were written to topics and changelogs: ``send`` or ``advance``
+        then raises ``WorkerKilled``, and ``restart`` goes on."""
+        self._until_kill = messages
+
     def restart(self, replay: int = 0) -> None:
         """What a kill does: memory is lost, state comes back from the changelogs, and of every input topic the last
-        ``replay`` messages, which were not committed, are read again."""
+        ``replay`` messages that were done, and not committed, are read again."""
+        self._until_kill = None
         for store in self._stores():
             store.drop()
             for message in self._log[changelog_topic(store)]:
@@ -137,16 +162,19 @@ class TopologyTestDriver:
         ends = []
         for task, read in zip(self._tasks, self._read, strict=True):
             if topic.name in read:
-                held = task.processor.oldest_needed(topic.name, 0) if task.processor is not None else None
+                held = task.oldest_needed(topic.name, 0)
                 ends.append(read[topic.name] if held is None else held)
         return min(ends)
 
     def _new_tasks(self, replay: int = 0) -> None:
-        self._tasks = [AgentTask(agent, self._environment) for stage in self._stages for agent in stage.agents]
+        done = self._read
+        self._tasks = [task_of(agent, self._environment) for stage in self._stages for agent in stage.agents]
         self._read = [
-            {topic.name: max(0, len(self._log[topic.name]) - replay) for topic in task.agent.inputs}
-            for task in self._tasks
+            {topic.name: max(0, read.get(topic.name, 0) - replay) for topic in task.agent.inputs}
+            for task, read in zip(self._tasks, done or [{} for _ in self._tasks], strict=True)
         ]
+        for task in self._tasks:
+            self._context.run(task.recovered, [TopicPartition(topic.name, 0) for topic in task.agent.inputs])
         self._punctuators = [
             PunctuatorTask(punctuator, self._environment) for stage in self._stages for punctuator in stage.punctuators
         ]
@@ -154,6 +182,9 @@ class TopologyTestDriver:
 
     def _stores(self) -> list[Store[Any]]:
         return [store for stage in self._stages for store in stage.stores.values()]
+
+    def _global_tables(self) -> list[GlobalTable[Any]]:
+        return [table for stage in self._stages for table in stage.global_tables]
 
     def _stop(self) -> None:
         try:
@@ -167,47 +198,56 @@ class TopologyTestDriver:
         return self._runner.run(work, context=self._context)
 
     def _send(self, messages: Sequence[Outgoing]) -> None:
-        self._append(messages)
+        for message in messages:
+            self._append(message)
         self._run(self._drain())
 
-    def _append(self, messages: Sequence[Outgoing]) -> None:
-        for m in messages:
-            log = self._log[m.topic]
-            log.append(Message(m.topic, 0, len(log), m.timestamp_ms, m.key, m.value, m.headers))
+    def _append(self, m: Outgoing) -> None:
+        log = self._log[m.topic]
+        log.append(Message(m.topic, 0, len(log), m.timestamp_ms, m.key, m.value, m.headers))
+        for table in self._global_tables():
+            if table.topic.name == m.topic and m.key is not None:
+                record = None if m.value is None else self._environment.codec.decode(table.topic, m.value)
+                table.put(m.key.decode(), record)
 
-    def _emit(self, messages: Sequence[Outgoing], store: Store[Any] | None) -> None:
+    def _emit(self, messages: Sequence[Outgoing], stores: Iterable[Store[Any]]) -> None:
+        """What a worker does when a run is over: outputs, then the changelogs."""
         for message in messages:
+            self._die_if_due()
             self._sent[message.topic].append(message.value)
-        self._append(messages)
-        if store is not None:
-            self._append(
-                [
-                    Outgoing(changelog_topic(store), key.encode(), value, self.now_ms)
-                    for _, key, value in store.take_changes()
-                ]
-            )
+            self._append(message)
+        for store in stores:
+            for _, key, value in store.take_changes():
+                self._die_if_due()
+                self._append(Outgoing(changelog_topic(store), key.encode(), value, self.now_ms))
+
+    def _die_if_due(self) -> None:
+        if self._until_kill is not None:
+            self._until_kill -= 1
+            if self._until_kill < 0:
+                raise WorkerKilled("the workers have died, as kill_after said")
 
     async def _drain(self) -> None:
         busy = True
         while busy:
             busy = False
             for task, read in zip(self._tasks, self._read, strict=True):
-                limit = task.agent.batch.max_size if task.agent.batch is not None else 1
+                limit = task.agent.batch.max_size if task.agent.batch is not None else 500
+                if task.agent.pipeline is None and task.agent.batch is None:
+                    limit = 1
                 for topic in read:
                     while messages := self._log[topic][read[topic] : read[topic] + limit]:
+                        self._emit(await task.run(messages), task.agent.stores)
                         read[topic] += len(messages)
-                        self._emit(await task.run(messages), task.agent.store)
-                        if task.processor is not None:
-                            task.processor.checkpointed()
+                        task.checkpointed()
                         busy = True
 
     async def _punctuate(self) -> None:
         for agent in self._tasks:
-            self._emit(await agent.punctuate(self.now_ms), agent.agent.store)
-            if agent.processor is not None:
-                agent.processor.checkpointed()
+            self._emit(await agent.punctuate(self.now_ms), agent.agent.stores)
+            agent.checkpointed()
         for index, task in enumerate(self._punctuators):
             if self.now_ms - self._fired_ms[index] >= task.punctuator.every_ms:
                 self._fired_ms[index] = self.now_ms
-                self._emit(await task.run(self.now_ms), task.punctuator.store)
+                self._emit(await task.run(self.now_ms), (task.punctuator.store,))
         await self._drain()

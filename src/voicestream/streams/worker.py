@@ -137,13 +137,13 @@ class Worker:
         self._producer: BatchProducer | None = None
         self.stages = stages
         self._stores = {store.name: store for stage in stages for store in stage.stores.values()}
-        self._locks = {name: asyncio.Lock() for name in self._stores}
+        agents = [agent for stage in stages for agent in stage.agents]
+        self._locks = _locks([[store.name for store in agent.stores] for agent in agents], self._stores)
         self._runners = [
             AgentRunner(
-                agent, config.environment, self.send, self._locks[agent.store.name] if agent.store is not None else None
+                agent, config.environment, self.send, self._locks[agent.stores[0].name] if agent.stores else None
             )
-            for stage in stages
-            for agent in stage.agents
+            for agent in agents
         ]
         self.topics = {topic for runner in self._runners for topic in runner.topics}
         self._full: set[TopicPartition] = set()
@@ -171,7 +171,7 @@ class Worker:
         for runner in self._runners:
             for _ in range(runner.agent.concurrency):
                 self._spawn(runner.loop())
-            if runner.task.processor is not None:
+            if runner.task.timed:
                 self._spawn(runner.punctuate())
         for stage in self.stages:
             for punctuator in stage.punctuators:
@@ -191,10 +191,10 @@ class Worker:
             for stopper in stage.stoppers:
                 await stopper()
 
-    async def send(self, messages: Iterable[Outgoing]) -> None:
-        """Send, and return when the broker has all of it; raises ``SendError`` for messages that it refuses."""
+    async def send(self, messages: Iterable[Outgoing]) -> list[int]:
+        """Send; the offsets, when the broker has all of it; raises ``SendError`` for messages that it refuses."""
         assert self._producer is not None, "the worker has been started"
-        await self._producer.send(messages)
+        return await self._producer.send(messages)
 
     def deliver(self, tp: TopicPartition, records: Sequence[Any]) -> None:
         """Hand the records that were fetched of a partition to every agent that takes its topic."""
@@ -241,7 +241,7 @@ class Worker:
         await recover(self._stores.values(), {tp.partition for tp in self.assigned}, options)
         self._opened.set()
         for runner in self._runners:
-            runner.resume()
+            runner.resume(self.assigned)
         self._config.on_ready()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -256,6 +256,15 @@ class Worker:
         if error is not None:
             log.error("the worker stops: %s", error, exc_info=error)
             self._crash = asyncio.ensure_future(self.app.crash(error))
+
+
+def _locks(together: Iterable[Sequence[str]], names: Iterable[str]) -> dict[str, asyncio.Lock]:
+    """A lock for each store; stores that an agent changes together have the same."""
+    locks = {name: asyncio.Lock() for name in names}
+    for first, *others in filter(None, together):
+        replaced = {id(locks[name]) for name in others}
+        locks = {name: locks[first] if id(lock) in replaced else lock for name, lock in locks.items()}
+    return locks
 
 
 class StagesWorker(faust.Worker):

@@ -1,0 +1,230 @@
+"""A pipeline at work: messages in, encoded messages out, and its stores changed as in one transaction.
+
+A message that fails anywhere is set aside by the error policy, with nothing of it done: if it may have changed a store,
+the stores are put back and the run is made again without it. So functions may be called again for a record of a run in
+which another one failed.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from voicestream.streams.clock import now_ms
+from voicestream.streams.environment import Environment
+from voicestream.streams.errors import DecodeError
+from voicestream.streams.failures import NOWHERE, Failures
+from voicestream.streams.inputs import Inputs, key_of
+from voicestream.streams.message import Event, Message, Outgoing, TopicPartition
+from voicestream.streams.metrics import METRICS
+from voicestream.streams.middleware.base import Call
+from voicestream.streams.operators.node import Item, Node, Run
+from voicestream.streams.operators.pipeline import Pipeline
+from voicestream.streams.operators.sink import To, position_of
+from voicestream.streams.operators.source import WATERMARK, EventTime, Source
+from voicestream.streams.policies import Action, Retry, Step, last
+from voicestream.streams.stage import Agent
+
+log = logging.getLogger(__name__)
+
+
+class PipelineTask:
+    """One pipeline with its error policy, its stores and its event time."""
+
+    def __init__(self, agent: Agent, pipeline: Pipeline, environment: Environment) -> None:
+        self.agent = agent
+        self.failures = Failures(environment, agent.stage, agent.name)
+        self._pipeline = pipeline
+        self._sources: dict[str, Source] = {source.topic.name: source for source in pipeline.sources}
+        self._inputs = Inputs(environment, agent, self.failures)
+        self._around = environment.around(agent.middleware, last(agent.errors.process))
+        self._metrics = METRICS.of(agent.stage, agent.name)
+        self._time = EventTime(pipeline.sources)
+        self._stateful: list[Node] = [node for node in pipeline.nodes if node.store is not None]
+        for node in pipeline.nodes:
+            if isinstance(node, To):
+                node.bind(environment, f"{agent.stage}.{agent.name}")
+
+    @property
+    def timed(self) -> bool:
+        """Whether the task wants to be told that time goes on."""
+        return bool(self._stateful)
+
+    async def run(self, messages: Sequence[Message]) -> list[Outgoing]:
+        """Process ``messages``, which are in order within each partition."""
+        out: list[Outgoing] = []
+        events = await self._inputs.decode(messages, out)
+        if len(self._sources) > 1:
+            events = _by_time(events)
+        with self._metrics.batch(len(messages), len(events)):
+            if events:
+                call = Call(self.agent.stage, self.agent.name, events)
+                out += await self._around(call, lambda: self._proceed(events))
+        self._metrics.sent(len(out))
+        return out
+
+    async def punctuate(self, now: int) -> list[Outgoing]:
+        """Let event time go on where no record drives it, and punctuators fire."""
+        run = Run((), now)
+        for partition in self._time.partitions():
+            watermark_ms = self._time.watermark(partition, now)
+            for node in self._pipeline.nodes:
+                await node.advance(partition, watermark_ms, run)
+        for node in self._pipeline.nodes:
+            await node.tick(run)
+        out: list[Outgoing] = []
+        self._settle(run, {}, (), out)
+        return out
+
+    def oldest_needed(self, topic: str, partition: int) -> int | None:
+        """A pipeline holds nothing back: what is open is in its stores."""
+        return None
+
+    def checkpointed(self) -> None:
+        """What was saved is in the changelogs."""
+
+    def discard(self) -> None:
+        """The partitions are taken away."""
+
+    def recovered(self, tps: Sequence[TopicPartition]) -> None:
+        """These partitions are assigned, and the stores hold what their changelogs have."""
+        ours = [tp for tp in tps if tp.topic in self._sources]
+        partitions = sorted({tp.partition for tp in ours})
+        now = now_ms()
+        known: dict[TopicPartition, int] = {}
+        for store in self._pipeline.stores:
+            for partition in partitions:
+                for topic, stream_ms in store.meta(partition).stream_ms.items():
+                    tp = TopicPartition(topic, partition)
+                    known[tp] = max(stream_ms, known.get(tp, stream_ms))
+        self._time.assign(ours, known, now)
+        for node in self._pipeline.nodes:
+            node.recovered(partitions, now)
+
+    async def _proceed(self, events: Sequence[Event[Any]]) -> list[Outgoing]:
+        """Run the events, again and again without those that fail, until the rest has gone through."""
+        process = self.agent.errors.process
+        tries = process.times if isinstance(process, Retry) else 0
+        before = self._time.snapshot()
+        excluded: dict[int, tuple[Step, Exception]] = {}
+        single: set[int] = set()
+        tried = 0
+        while True:
+            run = Run([event.message for event in events], now_ms(), frozenset(single))
+            if self._stateful or any(isinstance(n, To) and n.traced for n in self._pipeline.nodes):
+                run.positions = [position_of(message) for message in run.messages]
+            try:
+                await self._feed(run, events, excluded)
+            except BaseException:
+                self._undo(before)
+                raise
+            again = bool(run.failed) and tried < tries and any(step == "process" for step, _ in run.failed.values())
+            if not (again or run.undo or run.suspects):
+                break
+            self._undo(before)
+            single |= run.suspects
+            if again:
+                assert isinstance(process, Retry)
+                await asyncio.sleep(process.delay_s(tried))
+                tried += 1
+            else:
+                excluded |= run.failed
+        out: list[Outgoing] = []
+        try:
+            self._settle(run, excluded | run.failed, events, out)
+        except BaseException:
+            self._undo(before)
+            raise
+        return out
+
+    async def _feed(self, run: Run, events: Sequence[Event[Any]], excluded: dict[int, tuple[Step, Exception]]) -> None:
+        """Hand the events to their sources, in order, with what each knows of time."""
+        pending: list[Item] = []
+        current: Source | None = None
+        seen: dict[str, tuple[int, int]] = {}
+        for number, (message, record) in enumerate((event.message, event.record) for event in events):
+            if number in excluded:
+                continue
+            source = self._sources[message.topic]
+            try:
+                key = key_of(message, record)
+                time_ms = source.time(record) if source.time is not None else message.timestamp_ms
+            except Exception as error:
+                run.failed[number] = ("decode" if isinstance(error, DecodeError) else "process"), error
+                continue
+            watermark_ms = self._time.heard(TopicPartition(message.topic, message.partition), time_ms, run.now_ms)
+            if run.positions and message.headers:
+                origin, *at = run.positions[number]
+                if tuple(at) <= seen.get(origin, (-1, -1)):
+                    continue  # a second copy, made by a replay, of what this run has taken
+                seen[origin] = at[0], at[1]
+            if source is not current and pending:
+                assert current is not None
+                await current.process(pending, run)
+                pending = []
+            current = source
+            pending.append(Item(key, record, time_ms, watermark_ms, message.partition, number))
+        if current is not None and pending:
+            await current.process(pending, run)
+
+    def _settle(
+        self,
+        run: Run,
+        failed: dict[int, tuple[Step, Exception]],
+        events: Sequence[Event[Any]],
+        out: list[Outgoing],
+    ) -> None:
+        """Keep what the run has made, and do with what has failed as the policies say."""
+        errors = self.agent.errors
+        policies = {"decode": errors.decode, "process": errors.process, "produce": errors.produce}
+        run.out.sort(key=lambda sent: sent[0])
+        out += [message for number, message in run.out if number not in failed or not run.messages]
+        for number, (step, error) in sorted(failed.items()):
+            self.failures.handle(last(policies[step]), step, events[number].message, error, out)
+        for item, step, error in run.orphans:
+            self._orphan(last(policies[step]), item, step, error, out)
+        for node in self._stateful:
+            node.finish()
+        self._remember(run)
+        for store in self._pipeline.stores:
+            store.commit()
+
+    def _remember(self, run: Run) -> None:
+        """Note in every store what it has applied by now, and how far event time has got."""
+        fences: dict[tuple[int, str], tuple[int, int]] = {}
+        for message, (origin, *at) in zip(run.messages, run.positions, strict=True):
+            fences[message.partition, origin] = max((at[0], at[1]), fences.get((message.partition, origin), (-1, 0)))
+        for store in self._pipeline.stores:
+            for (partition, origin), last_applied in fences.items():
+                fence = store.meta(partition).fence
+                fence[origin] = max(last_applied, fence.get(origin, last_applied))
+            for tp, stream_ms in self._time.stream_ms.items():
+                store.meta(tp.partition).stream_ms[tp.topic] = stream_ms
+            for partition, watermark_ms in self._time.watermarks.items():
+                store.meta(partition).stream_ms[WATERMARK] = watermark_ms
+
+    def _orphan(self, action: Action, item: Item, step: Step, error: Exception, out: list[Outgoing]) -> None:
+        """Set aside what came of no message, such as the result of a window: its text stands for its bytes."""
+        place = f"{self.agent.stage}/{self.agent.name}"
+        value = repr(item.value).encode()
+        self.failures.handle(
+            action, step, Message(place, item.partition, NOWHERE, item.time_ms, item.key.encode(), value), error, out
+        )
+
+    def _undo(self, before: Any) -> None:
+        self._time.restore(before)
+        for store in self._pipeline.stores:
+            store.abort()
+        for node in self._pipeline.nodes:
+            node.aborted()
+
+
+def _by_time(events: list[Event[Any]]) -> list[Event[Any]]:
+    """Events of several topics in order of their time, those of each partition in their own order."""
+    latest: dict[TopicPartition, int] = {}
+    times = []
+    for event in events:
+        tp = TopicPartition(event.message.topic, event.message.partition)
+        latest[tp] = max(event.message.timestamp_ms, latest.get(tp, event.message.timestamp_ms))
+        times.append(latest[tp])
+    return [events[n] for n in sorted(range(len(events)), key=times.__getitem__)]

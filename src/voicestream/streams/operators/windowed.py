@@ -1,0 +1,156 @@
+"""Windows in the graph: what ``voicestream.streams.windows`` computes, kept in a store and closed by event time."""
+
+from collections.abc import Sequence
+from typing import Any, Generic, Literal, TypeVar
+
+import msgspec
+
+from voicestream.streams.aggregators import Aggregator
+from voicestream.streams.metrics import METRICS
+from voicestream.streams.operators.keyed import TimedNode, snapshot
+from voicestream.streams.operators.node import Item, Port, Run
+from voicestream.streams.state import State, Store
+from voicestream.streams.windows import Pane, Windowed, Windows
+
+A = TypeVar("A")
+
+Close = Literal["partition", "key"]
+
+_BEGINNING = -(1 << 62)
+
+
+class KeyWindows(msgspec.Struct, Generic[A], array_like=True):
+    """The open windows of one key; ``stream_ms`` is the highest event time of the key."""
+
+    panes: list[Pane[A]] = []
+    stream_ms: int = _BEGINNING
+
+
+class Window(TimedNode[KeyWindows[Any]]):
+    """Aggregates the records of each window of each key.
+
+    Windows close when the watermark of the partition is past their end and grace, or with ``close="key"`` when that of
+    the key alone is. A partition (a key) that is quiet for ``idle_ms`` of wall clock goes on at the clock's pace.
+    """
+
+    def __init__(
+        self,
+        store: Store[KeyWindows[Any]],
+        windows: Windows,
+        aggregator: Aggregator[Any, Any, Any],
+        close: Close,
+        idle_ms: int | None,
+    ) -> None:
+        super().__init__(store)
+        self.label = f"window {windows} {type(aggregator).__name__}"
+        self.final = Port("final")
+        self.current = Port("current")
+        self.late = Port("late")
+        for port in (self.final, self.current, self.late):
+            self.then(port)
+        self._windows = windows
+        self._aggregator = aggregator
+        self._by_key = close == "key"
+        self._idle_ms = idle_ms
+        self._heard: dict[tuple[int, str], int] = {}
+        self._late = METRICS.late.labels(store.name)
+
+    async def process(self, items: list[Item], run: Run) -> None:
+        stale = run.stale(self._store)
+        late: list[Item] = []
+        current: list[Item] = []
+        final: list[Item] = []
+        add, aggregator, by_key = self._windows.add, self._aggregator, self._by_key
+        tell = bool(self.current.children)
+        for item in items:
+            key, value, time_ms, watermark_ms, partition, source = item
+            number = source if source >= 0 else ~source
+            if not by_key and self.deadlines(partition).next_ms <= watermark_ms:
+                final += self.expired(partition, watermark_ms, ~number)
+            if number in stale:
+                continue
+            state = self.take(item, run)
+            if state is None:
+                continue
+            known = state.value
+            if known is None:
+                known = state.value = KeyWindows()
+            if by_key:
+                watermark_ms = known.stream_ms = max(known.stream_ms, time_ms)
+                self._heard[partition, key] = run.now_ms
+            try:
+                added = add(known.panes, value, time_ms, watermark_ms, aggregator)
+                if added.late:
+                    late.append(item)
+                elif tell:
+                    current += [
+                        Item(key, self._result(key, pane, False), pane.end_ms, watermark_ms, partition, source)
+                        for pane in added.changed
+                    ]
+            except Exception as error:
+                run.fail(self, item, error)
+                continue
+            if by_key:
+                final += [
+                    Item(key, value, time_ms, watermark_ms, partition, ~number)
+                    for value, time_ms in self.expire(state, watermark_ms)
+                ]
+            self.schedule(state)
+        if late:
+            self._late.inc(len(late))
+        await self.late.emit(late, run)
+        await self.current.emit(current, run)
+        await self.emit_expired(final, run)
+
+    def deadline(self, state: State[KeyWindows[Any]]) -> int | None:
+        return self._windows.deadline(state.value.panes) if state.value is not None else None
+
+    def expire(self, state: State[KeyWindows[Any]], watermark_ms: int) -> list[tuple[Any, int]]:
+        known = state.value
+        if known is None:
+            return []
+        closed = self._windows.close(known.panes, watermark_ms)
+        if not known.panes and not self._by_key:
+            state.value = None  # the watermark of the partition will know what is late
+        return [(self._result(state.key, pane, True), pane.end_ms) for pane in closed]
+
+    async def advance(self, partition: int, watermark_ms: int, run: Run) -> None:
+        if not self._by_key:
+            await super().advance(partition, watermark_ms, run)
+
+    async def tick(self, run: Run) -> None:
+        if not self._by_key or self._idle_ms is None:
+            return
+        final: list[Item] = []
+        for (partition, key), heard_ms in list(self._heard.items()):
+            quiet_ms = run.now_ms - heard_ms
+            if quiet_ms < self._idle_ms:
+                continue
+            state = self._store.open(partition, key)
+            if state.value is None or not state.value.panes:
+                del self._heard[partition, key]
+                continue
+            watermark_ms = state.value.stream_ms + quiet_ms
+            deadline_ms = self._windows.deadline(state.value.panes)
+            if deadline_ms is not None and deadline_ms <= watermark_ms:
+                state.value.stream_ms = watermark_ms  # what comes behind it is late
+                state = self.open(partition, key)
+                for value, time_ms in self.expire(state, watermark_ms):
+                    final.append(Item(key, value, time_ms, watermark_ms, partition, -1))
+        await self.emit_expired(final, run)
+
+    async def emit_expired(self, items: list[Item], run: Run) -> None:
+        await self.final.emit(items, run)
+
+    def recovered(self, partitions: Sequence[int], now_ms: int) -> None:
+        self._heard.clear()
+        if self._by_key:
+            self._heard = {(p, key): now_ms for p in partitions for key in self._store.keys(p)}
+        else:
+            super().recovered(partitions, now_ms)
+
+    def _result(self, key: str, pane: Pane[Any], final: bool) -> Windowed[Any]:
+        value = self._aggregator.result(pane.state)
+        if not final:
+            value = snapshot(value)
+        return Windowed(key, pane.start_ms, pane.end_ms, value, final)
