@@ -288,7 +288,7 @@ def test_a_stage_that_does_not_fit_its_topics_is_refused():
     with pytest.raises(TopologyError, match=r"count and again share store wrong-s and take voice\.insights"):
 
         @stage.agent(topics.transcripts, topics.insights, state=counts)
-        async def again(insight: Insight, state: State[Count]) -> None: ...
+        async def again(part: Transcript | Insight, state: State[Count]) -> None: ...
 
     with pytest.raises(TopologyError, match="only one call"):
 

@@ -236,6 +236,16 @@ def test_an_agent_cannot_return_what_no_output_carries():
         stage.agent(topic("orders"))(pay)
 
 
+def test_an_agent_takes_something_of_each_input():
+    async def pay(order: Order) -> None: ...
+
+    with refused(
+        "stage pay, agent pay takes nothing of its topic paid (Paid), only Order. Name one of its types in the "
+        "annotation, or leave the topic out"
+    ):
+        StreamsStage("pay").agent(topic("orders"), topic("paid", Paid))(pay)
+
+
 def test_a_store_belongs_to_one_stage():
     other = counter("count", topic("orders"))
     stage = StreamsStage("pay")

@@ -16,7 +16,7 @@ RecordTypes = tuple[type[Record], ...]
 def accepted(who: str, function: Callable[..., Any], inputs: Sequence[Topic[Any]]) -> RecordTypes:
     """The record types of ``inputs`` that the first parameter takes; all of them where it names none.
 
-    Raises ``TopologyError`` for a type that no input carries.
+    Raises ``TopologyError`` for a type that no input carries, and for an input that carries none of the types.
     """
     carried = _carried(inputs)
     first = next(iter(inspect.signature(function).parameters), "")
@@ -26,7 +26,14 @@ def accepted(who: str, function: Callable[..., Any], inputs: Sequence[Topic[Any]
             raise TopologyError(
                 f"{who} takes {kind.__name__}, which none of its topics carries: {', '.join(map(carrying, inputs))}"
             )
-    return tuple(t for t in carried if issubclass(t, wanted)) if wanted else carried
+    taken = tuple(t for t in carried if issubclass(t, wanted)) if wanted else carried
+    for topic in inputs:
+        if not set(taken).intersection(topic.types):
+            raise TopologyError(
+                f"{who} takes nothing of its topic {carrying(topic)}, only {', '.join(t.__name__ for t in taken)}. "
+                "Name one of its types in the annotation, or leave the topic out"
+            )
+    return taken
 
 
 def returned(who: str, function: Callable[..., Any], outputs: Sequence[Topic[Any]]) -> RecordTypes:
