@@ -14,13 +14,14 @@ from voicestream import records, topics
 from voicestream.codec import codec, schema_folder
 from voicestream.records import AudioChunk, EndOfCall
 from voicestream.streams.codec import Codec, check_records
-from voicestream.streams.dead_letter import DeadLetter
+from voicestream.streams.dead_letter import DeadLetter, LetterReplay
 from voicestream.streams.errors import DecodeError, EncodeError, StreamsError
 from voicestream.streams.record import Record
 from voicestream.streams.registry import ConfluentRegistry
 from voicestream.streams.schemas import Schema, SchemaSet
 
-RECORDS = [r for r in vars(records).values() if isinstance(r, type) and issubclass(r, Record)] + [DeadLetter]
+OURS = [r for r in vars(records).values() if isinstance(r, type) and issubclass(r, Record)]
+RECORDS = [*OURS, DeadLetter, LetterReplay]
 SCHEMAS = SchemaSet.of_folders(schema_folder())
 
 
