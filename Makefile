@@ -6,10 +6,10 @@ READY := $(VENV)/.ready
 CXX_FILES := $(shell git ls-files '*.cc' '*.cpp' '*.h' '*.hpp' 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-kafka check bench clean
+.PHONY: help setup demo test test-kafka check bench bench-streams clean
 
 help: ## list what can be done
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## make .venv with the product, its development tools and the default model; nothing when up to date
 
@@ -50,7 +50,10 @@ ifneq ($(CXX_FILES),)
 endif
 
 bench: setup ## every benchmark; writes docs/benchmarks.md
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python -m benchmarks.run
+
+bench-streams: setup ## the library beside its peers on real Kafka; writes its section of docs/benchmarks.md
+	$(BIN)/python -m benchmarks.streams
 
 clean: ## remove what was built and what runs have left; the models stay in their cache
 	rm -rf $(VENV) .voicestream build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

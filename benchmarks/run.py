@@ -1,4 +1,4 @@
-"""Every benchmark; writes what they print to ``docs/benchmarks.md``: ``python benchmarks/run.py``."""
+"""Every benchmark; writes what they print to ``docs/benchmarks.md``: ``python -m benchmarks.run``."""
 
 import json
 import os
@@ -9,19 +9,20 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks import page
+
 BIN = Path(sys.executable).parent
-PAGE = Path("docs/benchmarks.md")
 
 HEAD = """# Benchmarks
 
-What `make bench` measured, written by it. Read ratios, not times: they are of one machine and of what else it did.
+What `make bench` measured, written by it; `make bench-streams` writes the last section alone. Read ratios, not times:
+they are of one machine and of what else it did.
 
 {machine}, Python {python}, {date}.
 """
 
-TAIL = """Word error rates and latencies of the engines of speech to text, and the figures of the sentiment model beside
-VADER's, are in [models.md](models.md) with their commands.
-"""
+MODELS = """Word error rates and latencies of the engines of speech to text, and the figures of the sentiment model beside
+VADER's, are in [models.md](models.md) with their commands."""
 
 DEMO = """Four scripted calls in real time through every part on one machine, as in `make demo`. Ingest is from the
 arrival of a frame at the gateway to the broker's acknowledgement; end to end is from the arrival of the last audio of
@@ -55,13 +56,13 @@ PARTS = [
 
 def main() -> None:
     machine = f"{os.cpu_count()} cores ({platform.machine()}), load {os.getloadavg()[0]:.1f} at the start"
-    page = [HEAD.format(machine=machine, python=platform.python_version(), date=f"{datetime.now(UTC):%Y-%m-%d}")]
+    page.put_head(HEAD.format(machine=machine, python=platform.python_version(), date=f"{datetime.now(UTC):%Y-%m-%d}"))
     for title, about, command in PARTS:
         print(f"{title} …", flush=True)
         output = latencies(command) if "report.json" in command else printed(command)
-        page.append(f"## {title}\n\n{about}\n\n```\n$ {command}\n{output.strip()}\n```\n")
-    PAGE.write_text("\n".join([*page, TAIL]))
-    print(f"wrote {PAGE}")
+        page.put(title, f"{about}\n\n```\n$ {command}\n{output.strip()}\n```")
+    page.put("Models", MODELS)
+    subprocess.run([sys.executable, "-m", "benchmarks.streams"], check=True)
 
 
 def printed(command: str) -> str:
