@@ -12,7 +12,8 @@ from voicestream.streams.failures import Failures
 from voicestream.streams.message import Outgoing
 from voicestream.streams.policies import Action, Retry, last
 
-Send = Callable[[Iterable[Outgoing]], Awaitable[None]]
+Send = Callable[[Iterable[Outgoing]], Awaitable[Sequence[int] | None]]
+"""Sends, and gives the offsets, where they are known, when the broker has all of it."""
 
 
 async def deliver(out: Sequence[Outgoing], send: Send, policy: Action | Retry, failures: Failures) -> None:

@@ -25,7 +25,7 @@ BATCH_BYTES = 100_000
 """Messages go to the broker in batches of so many bytes at most, and what is larger goes alone: a broker refuses a
 batch as a whole, so small messages should not share one with a large message, or be too large together."""
 
-OF_THE_MESSAGE = frozenset({
+OF_A_MESSAGE = frozenset({
     KafkaError.MSG_SIZE_TOO_LARGE,
     KafkaError.RECORD_LIST_TOO_LARGE,
     KafkaError.INVALID_MSG,
@@ -34,7 +34,17 @@ OF_THE_MESSAGE = frozenset({
     KafkaError.INVALID_TIMESTAMP,
     KafkaError._INVALID_DIFFERENT_RECORD,
 })  # fmt: skip
-"""Errors that are the fault of a message, or of its company in a batch; other errors would hit every message."""
+"""Errors that are the fault of a message, or of its company in a batch."""
+
+OF_A_TOPIC = frozenset({
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.TOPIC_EXCEPTION,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError.POLICY_VIOLATION,
+    KafkaError._UNKNOWN_TOPIC,
+    KafkaError._UNKNOWN_PARTITION,
+})  # fmt: skip
+"""Errors of every message to a topic: those to other topics are taken."""
 
 
 def producer_options(servers: str, *, idempotent: bool) -> dict[str, Any]:
@@ -65,25 +75,23 @@ class BatchProducer:
         self._busy = asyncio.Event()
         self._poller = asyncio.create_task(self._poll_forever())
 
-    async def send(self, messages: Iterable[Outgoing]) -> None:
-        """Send, and return when the broker has all of it; the order is kept within each partition.
+    async def send(self, messages: Iterable[Outgoing]) -> list[int]:
+        """Send, and return the offsets when the broker has all of it; the order is kept within each partition.
 
         Raises ``SendError`` for messages that are refused for their own sake, when the broker has all the others, and
         ``StreamsError`` for any other failure.
         """
         batch = list(messages)
-        refused = await self._deliver(batch)
-        failures: dict[int, Exception] = {}
+        offsets = [-1] * len(batch)
+        refused = await self._deliver(batch, range(len(batch)), offsets)
         for position in sorted(refused):
-            message = batch[position]
-            # A broker refuses a batch for one of its messages: only what it refuses alone is at fault.
-            for error in (await self._deliver([message])).values():
-                size = len(message.key or b"") + len(message.value or b"")
-                failures[position] = StreamsError(
-                    f"topic {message.topic}: the broker refused a message of {size} bytes: {error.str()}"
-                )
-        if failures:
-            raise SendError(failures)
+            if refused[position].code() in OF_A_MESSAGE:
+                # A broker refuses a batch for one of its messages: only what it refuses alone is at fault.
+                del refused[position]
+                refused |= await self._deliver(batch, [position], offsets)
+        if refused:
+            raise SendError({position: _refusal(batch[position], refused[position]) for position in sorted(refused)})
+        return offsets
 
     async def stop(self, timeout_s: float) -> None:
         """Hand over what waits, for at most ``timeout_s``; what is left by then is dropped."""
@@ -100,54 +108,55 @@ class BatchProducer:
             self._producer.purge()
             self._producer.poll(0)
 
-    async def _deliver(self, messages: Sequence[Outgoing]) -> dict[int, KafkaError]:
-        """The messages that are refused, by position, once the broker has the others."""
-        if not messages:
+    async def _deliver(
+        self, batch: Sequence[Outgoing], positions: Sequence[int], offsets: list[int]
+    ) -> dict[int, KafkaError]:
+        """The messages that are refused, by position, once the broker has the others, at ``offsets``."""
+        if not positions:
             return {}
         errors: dict[int, KafkaError] = {}
-        left = len(messages)
+        left = len(positions)
         delivered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-        def settle(position: int, error: KafkaError | None, _: object = None) -> None:
+        def settle(position: int, error: KafkaError | None, sent: Any = None) -> None:
             nonlocal left
-            if error is not None:
+            if error is None:
+                offsets[position] = sent.offset()
+            else:
                 errors[position] = error
             left -= 1
             if not left and not delivered.done():
                 delivered.set_result(None)
 
-        for position, message in enumerate(messages):
+        for position in positions:
             try:
-                await self._produce(message, partial(settle, position))
+                while not self._produce(batch[position], partial(settle, position)):
+                    self._busy.set()
+                    await asyncio.sleep(ROOM_S)
             except KafkaException as refusal:
                 settle(position, refusal.args[0])
         self._busy.set()
         await delivered
         for position, error in errors.items():
-            if error.code() not in OF_THE_MESSAGE:
-                raise StreamsError(f"topic {messages[position].topic}: a message was not sent: {error.str()}")
+            if error.code() not in OF_A_MESSAGE and error.code() not in OF_A_TOPIC:
+                raise StreamsError(f"topic {batch[position].topic}: a message was not sent: {error.str()}")
         return errors
 
-    async def _produce(self, message: Outgoing, settle: partial[None]) -> None:
-        optional: dict[str, Any] = {}
-        if message.partition is not None:
-            optional["partition"] = message.partition
-        if message.headers:
-            optional["headers"] = list(message.headers)
-        while True:
-            try:
-                self._producer.produce(
-                    message.topic,
-                    message.value,
-                    message.key,
-                    on_delivery=settle,
-                    timestamp=message.timestamp_ms,
-                    **optional,
-                )
-                return
-            except BufferError:  # its queue is full
-                self._busy.set()
-                await asyncio.sleep(ROOM_S)
+    def _produce(self, message: Outgoing, settle: partial[None]) -> bool:
+        """Whether there was room for the message in the queue."""
+        try:
+            self._producer.produce(
+                message.topic,
+                message.value,
+                message.key,
+                partition=-1 if message.partition is None else message.partition,
+                on_delivery=settle,
+                timestamp=message.timestamp_ms,
+                headers=list(message.headers) or None,
+            )
+        except BufferError:
+            return False
+        return True
 
     async def _poll_forever(self) -> None:
         while True:
@@ -158,3 +167,8 @@ class BatchProducer:
                 wait = POLL_S if served else min(2 * wait, LONGEST_POLL_S)
                 await asyncio.sleep(wait)
             self._busy.clear()
+
+
+def _refusal(message: Outgoing, error: KafkaError) -> StreamsError:
+    size = len(message.key or b"") + len(message.value or b"")
+    return StreamsError(f"topic {message.topic}: the broker refused a message of {size} bytes: {error.str()}")

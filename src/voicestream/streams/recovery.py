@@ -1,4 +1,4 @@
-"""Reads the changelogs of the stores back when partitions are assigned.
+"""Reads changelogs back into stores: those of the partitions that are assigned, and of the others on standby.
 
 The end of a changelog is taken from the answer to a fetch, never from ListOffsets: every broker that we know gives it
 right there.
@@ -7,52 +7,158 @@ right there.
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka import TopicPartition as KafkaTopicPartition
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
+from voicestream.streams.entries import checksum
+from voicestream.streams.metrics import METRICS
+from voicestream.streams.rocks import Position
 from voicestream.streams.runner import changelog_topic
 from voicestream.streams.state import Store
 
 log = logging.getLogger(__name__)
 
+STANDBY_RETRY_S = 5.0
+_SLICE = 500  # records that are restored in one go: the agents want their turn, too
 
-async def recover(stores: Iterable[Store[Any]], partitions: Iterable[int], consumer_options: Mapping[str, Any]) -> None:
-    """Fill ``stores`` with the entries of ``partitions``; what they held before is dropped.
 
-    ``consumer_options`` are those of ``AIOKafkaConsumer``, without a group.
+async def recover(
+    stores: Iterable[Store[Any]],
+    partitions: Collection[int],
+    consumer_options: Mapping[str, Any],
+    standby: Collection[int] = (),
+) -> None:
+    """Let ``stores`` own ``partitions``, and read their changelogs from where what is known of them ends.
+
+    ``consumer_options`` are those of ``AIOKafkaConsumer``, without a group. ``standby``: partitions to be kept, for
+    ``keep_warm``.
     """
     by_topic = {changelog_topic(store): store for store in stores}
-    tps = [KafkaTopicPartition(topic, partition) for topic in by_topic for partition in sorted(set(partitions))]
     for store in by_topic.values():
-        store.drop()
+        store.assign(partitions, standby)
+    tps = _changelogs(by_topic, partitions)
     if not tps:
         return
-    started, entries = time.perf_counter(), 0
-    consumer = AIOKafkaConsumer(
-        **consumer_options, enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=50
-    )
-    try:
-        await consumer.start()
-        consumer.assign(tps)
-        await consumer.seek_to_beginning(*tps)
+    started = time.perf_counter()
+    async with _reader(by_topic, tps, consumer_options) as reader:
         waiting = set(tps)
         while waiting:
-            for tp, messages in (await consumer.getmany(timeout_ms=100)).items():
-                store = by_topic[tp.topic]
-                for message in messages:
-                    store.restore(tp.partition, message.key.decode(), message.value)
-                entries += len(messages)
+            await reader.read()
             for tp in list(waiting):
-                end = consumer.highwater(tp)
-                if end is not None and await consumer.position(tp) >= end:
+                if await reader.at_end(tp):
                     waiting.discard(tp)
-                    consumer.pause(tp)
-            await asyncio.sleep(0)
+                    reader.consumer.pause(tp)
+    seconds = time.perf_counter() - started
+    METRICS.recovered(sum(reader.records.values()), seconds)
+    log.info(
+        "recovered %d changelog records of %d partitions in %.2f s", sum(reader.records.values()), len(tps), seconds
+    )
+
+
+async def keep_warm(
+    stores: Iterable[Store[Any]], partitions: Collection[int], consumer_options: Mapping[str, Any]
+) -> None:
+    """Read what others write to the changelogs of ``partitions``, until cancelled."""
+    by_topic = {changelog_topic(store): store for store in stores}
+    tps = _changelogs(by_topic, partitions)
+    while tps:
+        try:
+            async with _reader(by_topic, tps, consumer_options) as reader:
+                while True:
+                    await reader.read()
+                    for tp in tps:
+                        await reader.at_end(tp)
+        except KafkaError as error:  # nobody's work depends on it
+            log.warning("the copies on standby wait: %s", error)
+            await asyncio.sleep(STANDBY_RETRY_S)
+
+
+class ChangelogReader:
+    """Hands the records of changelogs to the stores, from where each of them has got to.
+
+    A changelog that was made anew is known by its end, or by another record where the last one that was applied was;
+    then the store begins with nothing.
+    """
+
+    def __init__(self, consumer: AIOKafkaConsumer, by_topic: Mapping[str, Store[Any]]) -> None:
+        self.consumer = consumer
+        self.records: dict[KafkaTopicPartition, int] = {}
+        self._by_topic = by_topic
+        self._known: dict[KafkaTopicPartition, Position] = {}  # to be checked against the first record
+
+    def begin(self, tps: Collection[KafkaTopicPartition]) -> None:
+        """Go to where each store has got to."""
+        self.consumer.assign(tps)
+        for tp in tps:
+            known = self._by_topic[tp.topic].position(tp.partition)
+            self.records[tp] = 0
+            if known.offset:
+                self._known[tp] = known
+            self.consumer.seek(tp, max(0, known.offset - 1))
+
+    async def read(self) -> None:
+        """Restore what comes within a moment."""
+        try:
+            fetched = await self.consumer.getmany(timeout_ms=100, max_records=_SLICE)
+        except OffsetOutOfRangeError as error:  # the topic begins behind it, or ends before it
+            for tp in error.args[0]:
+                await self._begin_anew(tp)
+            return
+        for tp, messages in fetched.items():
+            known = self._known.pop(tp, None)
+            if known is not None and messages[0].offset == known.offset - 1:
+                first = messages.pop(0)
+                if checksum(first.key.decode(), first.value) != known.checksum:
+                    await self._begin_anew(tp)
+                    continue
+            if messages:
+                self._restore(tp, messages)
+        await asyncio.sleep(0)
+
+    async def at_end(self, tp: KafkaTopicPartition) -> bool:
+        """Whether all was read that there was at the last fetch."""
+        end = self.consumer.highwater(tp)
+        if end is None:
+            return False
+        if tp in self._known and end < self._known[tp].offset:
+            await self._begin_anew(tp)
+            return False
+        return bool(await self.consumer.position(tp) >= end)
+
+    def _restore(self, tp: KafkaTopicPartition, messages: Iterable[Any]) -> None:
+        store = self._by_topic[tp.topic]
+        for message in messages:
+            store.restore(tp.partition, message.key.decode(), message.value)
+            self.records[tp] += 1
+        offset = message.offset + 1
+        position = Position(offset, checksum(message.key.decode(), message.value))
+        store.restored(tp.partition, position, max(offset, self.consumer.highwater(tp) or 0))
+
+    async def _begin_anew(self, tp: KafkaTopicPartition) -> None:
+        log.warning("changelog %s[%d] is not the one that this worker knew: all of it is read", *tp)
+        self._known.pop(tp, None)
+        self._by_topic[tp.topic].clear(tp.partition)
+        await self.consumer.seek_to_beginning(tp)
+
+
+def _changelogs(by_topic: Iterable[str], partitions: Iterable[int]) -> list[KafkaTopicPartition]:
+    return [KafkaTopicPartition(topic, partition) for topic in by_topic for partition in sorted(set(partitions))]
+
+
+@asynccontextmanager
+async def _reader(
+    by_topic: Mapping[str, Store[Any]], tps: Collection[KafkaTopicPartition], options: Mapping[str, Any]
+) -> AsyncIterator[ChangelogReader]:
+    consumer = AIOKafkaConsumer(**options, enable_auto_commit=False, auto_offset_reset="none", fetch_max_wait_ms=50)
+    try:
+        await consumer.start()
+        reader = ChangelogReader(consumer, by_topic)
+        reader.begin(tps)
+        yield reader
     finally:
         await consumer.stop()
-    log.info(
-        "recovered %d changelog records of %d partitions in %.2f s", entries, len(tps), time.perf_counter() - started
-    )

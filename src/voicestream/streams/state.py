@@ -8,85 +8,67 @@ Beside its entries each partition has one ``Meta``, in the same changelog partit
 partition as a whole has applied. It outlives the entries, so the fence of an entry that was removed is not lost.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Generic, TypeVar
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Generic, Literal, TypeVar
 
 import msgspec
 
+from voicestream.streams.clock import now_ms
+from voicestream.streams.entries import (
+    META_KEY,
+    NIL,
+    RESERVED,
+    Fence,
+    Meta,
+    Partition,
+    State,
+    advance,
+    checksum,
+    pack,
+    unpack,
+)
 from voicestream.streams.errors import StreamsError
+from voicestream.streams.rocks import Position, RocksCopy
+
+__all__ = ["META_KEY", "Backend", "Change", "Fence", "Meta", "State", "Store"]
 
 S = TypeVar("S")
 
-Fence = dict[str, int]
+Backend = Literal["memory", "rocksdb"]
+Change = tuple[int, str, bytes | None]
+"""Partition, key, and changelog value; ``None`` removes the key."""
 
-META_KEY = "\x00meta"
-_RESERVED = "\x00"
-_NIL = b"\xc0"  # MessagePack's null: no value of an entry, for that is ``None``
-
-
-class Meta(msgspec.Struct):
-    """What one partition of a store has applied, whatever became of its entries."""
-
-    fence: dict[str, tuple[int, int]] = {}
-    """The last offset applied, and the number of the record within it, by origin (a source topic, or what stands for
-    one)."""
-    stream_ms: dict[str, int] = {}
-    """The highest event time seen, by source topic."""
-    removed: Fence = {}
-    """The highest offset that an entry had applied which an agent or its time to live removed, by source topic."""
-
-
-class _Entry(msgspec.Struct, array_like=True):
-    fence: Fence
-    value: msgspec.Raw
-
-
-class State(Generic[S]):
-    """The entry of one key while a record or a punctuator is at work on it.
-
-    Set ``value`` (or change it in place); ``None`` removes the entry. Nothing is kept if the agent raises.
-    """
-
-    __slots__ = ("_applied", "_encoded", "_fence", "_generation", "key", "partition", "value")
-
-    def __init__(
-        self, key: str, partition: int, value: S | None, fence: Fence, encoded: bytes | None, generation: int
-    ) -> None:
-        self.key = key
-        self.partition = partition
-        self.value = value
-        self._fence = fence
-        self._encoded = encoded
-        self._generation = generation
-        self._applied: Fence | None = None  # by the running transaction
-
-
-class _Partition(Generic[S]):
-    """What a store has of one partition."""
-
-    def __init__(self) -> None:
-        self.entries: dict[str, State[S]] = {}
-        self.ghosts: dict[str, State[S]] = {}  # removed, but the crash came before the meta that knows their fence
-        self.meta = Meta()
-        self.meta_kept = self.meta_saved = _encode_meta(self.meta)  # at the last commit; in the changelog
+DECODED_ENTRIES = 10_000
+"""Entries of a store in RocksDB that stay decoded in memory, about; those at work are not counted."""
+_SLICE = 1_000  # entries that are looked at in one go
 
 
 class Store(Generic[S]):
     """All entries of one store that this worker owns, by partition and key.
 
-    ``type`` is what a value is: a ``msgspec.Struct``, a dataclass, or a built-in type.
+    ``type`` is what a value is: a ``msgspec.Struct``, a dataclass, or a built-in type. ``backend`` of ``None`` is what
+    the worker says. Entries that have not changed for ``ttl_ms`` of wall-clock time are removed.
 
     There are two ways to change an entry. ``save`` keeps one at once. ``touch`` notes that it was changed within the
-    running transaction, which ``commit`` keeps and ``abort`` takes back as a whole. What was kept is on its way to
-    the changelog with ``take_changes``.
+    running transaction, which ``commit`` keeps and ``abort`` takes back as a whole. What was kept goes to the
+    changelog with ``take_changes``; ``settle`` says that it is there.
     """
 
-    def __init__(self, name: str, type: type[S]) -> None:
+    def __init__(self, name: str, type: type[S], *, backend: Backend | None = None, ttl_ms: int | None = None) -> None:
         self.name = name
+        self.backend = backend
+        self.ttl_ms = ttl_ms
+        self.generation = 0
         self._type = type
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder = msgspec.msgpack.Decoder(type)
-        self._partitions: dict[int, _Partition[S]] = {}
+        self._folder: Path | None = None
+        self._since_ms = now_ms()  # when entries changed that do not say when they did
+        self._partitions: dict[int, Partition[S]] = {}
+        self._standby: dict[int, Partition[S]] = {}
+        self._parked: dict[int, Partition[S]] = {}  # on disk, for the case that they come back
         self._opened: dict[tuple[int, str], State[S]] = {}  # that have no entry yet, since the last flush
         self._touched: dict[State[S], None] = {}
         self._metas_opened: set[int] = set()
@@ -94,36 +76,55 @@ class Store(Generic[S]):
         self._changed: dict[tuple[int, str], None] = {}
         self._removed: dict[tuple[int, str], tuple[Fence, bool]] = {}  # the fence, and whether a record removed it
         self._metas_changed: set[int] = set()
-        self._generation = 0
+        self._in_flight: Counter[tuple[int, str]] = Counter()
 
     def __len__(self) -> int:
-        return sum(len(partition.entries) for partition in self._partitions.values())
-
-    def get(self, key: str) -> S | None:
-        """The value of ``key`` in any partition of this worker: for tests and for queries."""
-        for partition in self._partitions.values():
-            if key in partition.entries:
-                return partition.entries[key].value
-        return None
+        return sum(1 for _ in self)
 
     def __iter__(self) -> Iterator[tuple[int, str]]:
         """Partition and key of every entry, as of now."""
-        return iter([(number, key) for number in self._partitions for key in self.keys(number)])
+        return ((number, key) for number in self.partitions() for key in self.keys(number))
+
+    def get(self, key: str) -> S | None:
+        """The value of ``key`` in any partition of this worker, as it was last kept: for tests and for queries."""
+        found = (self.look_up(number, key) for number in self._partitions)
+        return next((value for value in found if value is not None), None)
+
+    def look_up(self, partition: int, key: str) -> S | None:
+        """A copy of the value of ``key``, as it was last kept."""
+        found = self._partitions.get(partition)
+        if found is None or key.startswith(RESERVED):
+            return None
+        state = found.entries.get(key)
+        if state is not None:
+            return None if state._encoded is None else self._decoder.decode(state._encoded)
+        data = found.copy.get(key) if found.copy is not None and key not in found.gone else None
+        return None if data is None else self._unpack(found, key, data).value
 
     def partitions(self) -> list[int]:
-        """The partitions of which there is anything, in order."""
+        """The partitions that this worker owns, in order."""
         return sorted(self._partitions)
 
     def keys(self, partition: int) -> Iterator[str]:
         """The keys of a partition, as of now."""
         found = self._partitions.get(partition)
-        return iter(list(found.entries) if found is not None else ())
+        if found is not None:
+            packed = found.packed()
+            yield from list(found.entries)
+            yield from (key for key, _ in packed)
 
     def items(self, partition: int) -> Iterator[tuple[str, S]]:
-        """The keys of a partition with their values, as of now."""
-        found = self._partitions.get(partition)
-        states = list(found.entries.values()) if found is not None else ()
-        return ((state.key, state.value) for state in states if state.value is not None)
+        """The keys of a partition with their values, as they were last kept."""
+        for key in self.keys(partition):
+            value = self.look_up(partition, key)
+            if value is not None:
+                yield key, value
+
+    def size(self) -> tuple[int, int]:
+        """Entries and bytes of the partitions that this worker owns; an estimate where they are in RocksDB."""
+        found = list(self._partitions.values())
+        entries = sum(len(p.entries) if p.copy is None else p.copy.entries() for p in found)
+        return entries, sum(p.bytes if p.copy is None else p.copy.size() for p in found)
 
     def open(self, partition: int, key: str) -> State[S]:
         """The entry of ``key``, to be worked on: the same object until it is flushed.
@@ -132,7 +133,7 @@ class Store(Generic[S]):
         """
         found = self._partitions.get(partition)
         state = found.entries.get(key) if found is not None else None
-        return state if state is not None else self._new(partition, key)
+        return state if state is not None else self._load(partition, key)
 
     def applied(self, state: State[S], topic: str, offset: int) -> bool:
         """Whether the entry has applied the record at ``offset`` of ``topic`` before."""
@@ -143,12 +144,12 @@ class Store(Generic[S]):
 
     def save(self, state: State[S], applied: Fence | None = None) -> None:
         """Keep what was made of the entry, and that it has applied the records up to these offsets, by topic."""
-        if state._generation != self._generation:
+        if state._generation != self.generation:
             return  # opened before the store was dropped: the partition was taken away while the agent was at work
         if self._keep(state, self._encode(state), applied) and state.value is None and state._fence:
             partition = self._partition(state.partition)
-            _advance(partition.meta.removed, state._fence)
-            partition.meta_kept = _encode_meta(partition.meta)
+            advance(partition.meta.removed, state._fence)
+            partition.meta_kept = partition.meta.encode()
             self._metas_changed.add(state.partition)
 
     def roll_back(self, state: State[S]) -> None:
@@ -165,7 +166,7 @@ class Store(Generic[S]):
             if state._applied is None:
                 state._applied = dict(applied)
             else:
-                _advance(state._applied, applied)
+                advance(state._applied, applied)
 
     def meta(self, partition: int) -> Meta:
         """What the partition as a whole has applied: to be changed in place, within the running transaction.
@@ -182,7 +183,7 @@ class Store(Generic[S]):
     def commit(self) -> None:
         """Keep what the transaction made of its entries and metas; raises ``StreamsError``, and keeps none, where a
         value cannot be encoded."""
-        encoded = [(state, self._encode(state)) for state in self._touched if state._generation == self._generation]
+        encoded = [(state, self._encode(state)) for state in self._touched if state._generation == self.generation]
         changed = self._metas_touched
         for state, data in encoded:
             if self._keep(state, data, state._applied):
@@ -190,7 +191,7 @@ class Store(Generic[S]):
             state._applied = None
         for number in self._metas_opened:
             partition = self._partition(number)
-            partition.meta_kept = _encode_meta(partition.meta)
+            partition.meta_kept = partition.meta.encode()
         for number in changed:
             partition = self._partition(number)
             if partition.meta_kept != partition.meta_saved:
@@ -203,88 +204,244 @@ class Store(Generic[S]):
             self.roll_back(state)
             state._applied = None
         for number in self._metas_opened:
-            partition = self._partition(number)
-            kept = _decode_meta(partition.meta_kept)
-            meta = partition.meta  # its user may hold it, so it stays the same object
-            meta.fence, meta.stream_ms, meta.removed = kept.fence, kept.stream_ms, kept.removed
+            self._partition(number).restore_meta()
         self._end()
 
-    def take_changes(self) -> list[tuple[int, str, bytes | None]]:
-        """Partition, key and changelog value of what was kept since the last call, to be sent in this order.
+    def take_changes(self) -> list[Change]:
+        """What was kept since the last call, to be sent in this order: partition, key and changelog value.
 
         First the entries, one write a key, then the metas, then the removals (``None``). So a crash between any two
         leaves a fence that is not ahead of its entries. An entry that a record removed is written with its fence
         and without a value first: the removal itself must not be lost when the crash comes behind the meta.
         """
-        changes: list[tuple[int, str, bytes | None]] = []
+        changes: list[Change] = []
         for number, key in self._changed:
             state = self._partitions[number].entries[key]
             assert state._encoded is not None
-            changes.append((number, key, self._pack(state._fence, state._encoded)))
+            state._sent = state._fence
+            at = None if self.ttl_ms is None else state._changed_ms
+            changes.append((number, key, pack(state._fence, state._encoded, at)))
         for (number, key), (fence, by_record) in self._removed.items():
             if by_record:
-                changes.append((number, key, self._pack(fence, _NIL)))
+                changes.append((number, key, pack(fence, NIL)))
         for number in sorted(self._metas_changed):
             partition = self._partitions[number]
             partition.meta_saved = partition.meta_kept
             changes.append((number, META_KEY, partition.meta_saved))
-            changes.extend(self._lay_ghosts(number, partition))
+            changes.extend((number, key, None) for key in partition.lay_ghosts())
         changes.extend((number, key, None) for number, key in self._removed)
+        self._in_flight.update((number, key) for number, key, _ in changes)
         self._changed.clear()
         self._removed.clear()
         self._metas_changed.clear()
         self._opened.clear()
         return changes
 
+    def settle(self, changes: Sequence[Change], offsets: Sequence[int] | None, generation: int) -> None:
+        """The changelog has what ``take_changes`` gave, at these offsets where they are known.
+
+        ``generation`` is that of the store when the changes were taken.
+        """
+        if generation != self.generation:
+            return  # the partitions were assigned anew since; what the changelog has is being read
+        written: dict[int, list[tuple[str, bytes | None]]] = {}
+        positions: dict[int, Position] = {}
+        last = {number: index for index, (number, _, _) in enumerate(changes)}
+        for number, index in last.items():
+            if offsets is not None and offsets[index] >= 0:
+                _, key, data = changes[index]
+                positions[number] = Position(offsets[index] + 1, checksum(key, data))
+        for number, key, data in changes:
+            self._in_flight[number, key] -= 1
+            if not self._in_flight[number, key]:
+                del self._in_flight[number, key]
+            written.setdefault(number, []).append((key, data))
+        for number, records in written.items():
+            partition = self._partitions[number]
+            partition.position = max(partition.position, positions.get(number, partition.position))
+            partition.end = max(partition.end, partition.position.offset)
+            if partition.copy is not None:
+                partition.copy.write(records, partition.position)
+                partition.gone.difference_update(
+                    key for key, _ in records if (number, key) not in self._removed and key in partition.gone
+                )
+                self._make_room(partition)
+
     def restore(self, partition: int, key: str, data: bytes | None) -> None:
         """Apply a record of the changelog; raises ``StreamsError`` where it is of another kind of value."""
-        found = self._partition(partition)
-        try:
-            if key == META_KEY:
-                found.meta = _decode_meta(data) if data is not None else Meta()
-                found.meta_kept = found.meta_saved = _encode_meta(found.meta)
-                return
-            found.entries.pop(key, None)
+        found = self._standby.get(partition) or self._partition(partition)
+        if key == META_KEY:
+            self._load_meta(found, data)
+        else:
+            old = found.entries.pop(key, None)
+            found.bytes -= len(old._encoded or b"") if old is not None else 0
             found.ghosts.pop(key, None)
-            if data is None:
-                return
-            entry = msgspec.msgpack.decode(data, type=_Entry)
-            encoded = bytes(entry.value)
-            if encoded == _NIL:
-                found.ghosts[key] = State(key, partition, None, entry.fence, None, self._generation)
-                return
-            value = self._decoder.decode(encoded)
-        except msgspec.DecodeError as error:
-            raise StreamsError(
-                f"store {self.name}, key {key}: what its changelog holds is no {self._type.__name__} ({error}). If the "
-                "type was changed, give the store another name, or its fields defaults"
-            ) from error
-        found.entries[key] = State(key, partition, value, entry.fence, encoded, self._generation)
+            if data is not None:
+                state = self._unpack(found, key, data)
+                if state._encoded is None:
+                    found.ghosts[key] = state
+                elif found.copy is None:
+                    found.entries[key] = state
+                    found.bytes += len(state._encoded)
+        if found.copy is not None:
+            found.restored.append((key, data))
+
+    def restored(self, partition: int, position: Position, end: int) -> None:
+        """All records of the changelog before ``position`` were given to ``restore``; it goes on to ``end``."""
+        found = self._standby.get(partition) or self._partition(partition)
+        found.position, found.end = position, end
+        if found.copy is not None and found.restored:
+            found.copy.write(found.restored, position)
+            found.restored.clear()
+
+    def position(self, partition: int) -> Position:
+        """From where the changelog has to be read."""
+        return (self._standby.get(partition) or self._partition(partition)).position
+
+    def lag(self) -> int:
+        """Records of the changelogs that the standby partitions have not got yet."""
+        return sum(max(0, p.end - p.position.offset) for p in list(self._standby.values()))
+
+    def clear(self, partition: int) -> None:
+        """Begin with nothing: what was known of the partition is not of this changelog."""
+        (self._standby.get(partition) or self._partition(partition)).clear()
+
+    def place(self, folder: Path) -> None:
+        """Keep the partitions in RocksDB, each in a folder of its own under ``folder``, and few entries in memory."""
+        self._folder = folder
+
+    def assign(self, partitions: Collection[int], standby: Collection[int] = ()) -> None:
+        """Own ``partitions`` from now on, and no others; those of ``standby`` are restored, but not worked on.
+
+        What is known of a partition is kept, as far as the changelog has it: ``position`` says from where to go on.
+        """
+        uncertain = {number for number, _ in (*self._changed, *self._removed, *self._in_flight)} | self._metas_changed
+        self._forget_changes()
+        known = self._parked | self._partitions | self._standby
+        self._partitions, self._standby = {}, {}
+        for wanted, kept in (partitions, self._partitions), (standby, self._standby):
+            for number in sorted(wanted):
+                found = known.pop(number, None)
+                if found is None or (found.copy is None and number in uncertain):
+                    found = self._create(number)
+                else:
+                    self._rewind(found)
+                kept[number] = found
+        self._parked = {number: left for number, left in known.items() if left.copy is not None}
 
     def drop(self) -> None:
-        """Forget everything: the partitions are assigned anew, and what is kept comes from the changelog."""
-        self._generation += 1
-        self._partitions.clear()
-        self._changed.clear()
-        self._removed.clear()
-        self._metas_changed.clear()
-        self._end()
+        """Forget everything: what is kept comes from the changelog."""
+        self._forget_changes()
+        for partition in self._copies():
+            partition.clear()
+        self.close()
 
-    def _partition(self, number: int) -> _Partition[S]:
+    def close(self) -> None:
+        """Let the files go; what is in memory is forgotten."""
+        for partition in self._copies():
+            if partition.copy is not None:
+                partition.copy.close()
+        for partitions in self._partitions, self._standby, self._parked:
+            partitions.clear()
+
+    def stale(self, now: int) -> Iterator[list[tuple[int, str]]]:
+        """Partition and key of the entries whose time to live is over, in slices of what was looked at."""
+        before = now - (self.ttl_ms or now)
+        found: list[tuple[int, str]] = []
+        for count, (number, key, changed_ms) in enumerate(self._times()):
+            if (changed_ms or self._since_ms) <= before:
+                found.append((number, key))
+            if count % _SLICE == 0:
+                yield found
+                found = []
+        yield found
+
+    def expire(self, entries: Iterable[tuple[int, str]], now: int) -> None:
+        """Remove those of ``entries`` whose time to live is over."""
+        for number, key in entries:
+            state = self.open(number, key) if number in self._partitions else None
+            if state and state.value is not None and (state._changed_ms or self._since_ms) + (self.ttl_ms or 0) <= now:
+                state.value = None
+                self.save(state)
+
+    def _times(self) -> Iterator[tuple[int, str, int]]:
+        for number, partition in list(self._partitions.items()):
+            packed = partition.packed()
+            for state in list(partition.entries.values()):
+                yield number, state.key, state._changed_ms
+            for key, entry in packed:
+                yield number, key, entry.changed_ms
+
+    def _copies(self) -> list[Partition[S]]:
+        return [*self._partitions.values(), *self._standby.values(), *self._parked.values()]
+
+    def _partition(self, number: int) -> Partition[S]:
         found = self._partitions.get(number)
         if found is None:
-            found = self._partitions[number] = _Partition()
+            found = self._partitions[number] = self._create(number)
         return found
 
-    def _new(self, number: int, key: str) -> State[S]:
+    def _create(self, number: int) -> Partition[S]:
+        if self._folder is None:
+            return Partition(number)
+        return Partition(number, RocksCopy(self._folder / str(number)))
+
+    def _load(self, number: int, key: str) -> State[S]:
+        """The entry of a key that is not decoded, or that there is none of."""
+        if (state := self._opened.get((number, key))) is not None:
+            return state
+        if key.startswith(RESERVED):
+            raise StreamsError(f"store {self.name}: key {key!r} begins with a zero byte; such keys are reserved")
         found = self._partitions.get(number)
-        state = (found.ghosts.get(key) if found is not None else None) or self._opened.get((number, key))
+        if found is not None and (state := found.ghosts.get(key)) is not None:
+            return state
+        if found is not None and found.copy is not None and key not in found.gone:
+            data = found.copy.get(key)
+            state = self._unpack(found, key, data) if data is not None else None
+            if state is not None and state._encoded is not None:
+                self._make_room(found)
+                found.entries[key] = state
+                return state
         if state is None:
-            if key.startswith(_RESERVED):
-                raise StreamsError(f"store {self.name}: key {key!r} begins with a zero byte; such keys are reserved")
             fence, _ = self._removed.get((number, key), ({}, False))
-            state = self._opened[number, key] = State(key, number, None, fence, None, self._generation)
+            state = State(key, number, None, fence, None, self.generation)
+        self._opened[number, key] = state
         return state
+
+    def _make_room(self, partition: Partition[S]) -> None:
+        """Forget decoded entries, the oldest first, that nobody is at work on and that the copy has."""
+        limit = max(1, DECODED_ENTRIES // len(self._partitions))
+        if len(partition.entries) <= limit + limit // 4:
+            return
+        for key, state in list(partition.entries.items()):
+            place = partition.number, key
+            if state not in self._touched and place not in self._changed and place not in self._in_flight:
+                del partition.entries[key]
+                if len(partition.entries) <= limit:
+                    return
+
+    def _unpack(self, partition: Partition[S], key: str, data: bytes) -> State[S]:
+        try:
+            entry = unpack(data)
+            encoded = bytes(entry.value)
+            if encoded == NIL:
+                return State(key, partition.number, None, entry.fence, None, self.generation)
+            value = self._decoder.decode(encoded)
+        except msgspec.DecodeError as error:
+            raise self._foreign(key, error) from error
+        return State(key, partition.number, value, entry.fence, encoded, self.generation, entry.changed_ms)
+
+    def _load_meta(self, partition: Partition[S], data: bytes | None) -> None:
+        try:
+            partition.load_meta(data)
+        except msgspec.DecodeError as error:
+            raise self._foreign(META_KEY, error) from error
+
+    def _foreign(self, key: str, error: Exception) -> StreamsError:
+        return StreamsError(
+            f"store {self.name}, key {key}: what its changelog holds is no {self._type.__name__} ({error}). If the "
+            "type was changed, give the store another name, or its fields defaults"
+        )
 
     def _encode(self, state: State[S]) -> bytes | None:
         try:
@@ -298,54 +455,50 @@ class Store(Generic[S]):
             state._fence = {**state._fence, **applied}
         if encoded == state._encoded:
             return False  # the fence goes out with the next change, before which a replay is harmless
-        state._encoded = encoded
         partition = self._partition(state.partition)
+        partition.bytes += len(encoded or b"") - len(state._encoded or b"")
         partition.ghosts.pop(state.key, None)
+        state._encoded = encoded
         place = state.partition, state.key
         if encoded is None:
             partition.entries.pop(state.key, None)
             self._changed.pop(place, None)
             self._removed[place] = state._fence, bool(applied)
+            if partition.copy is not None:
+                partition.gone.add(state.key)
         else:
             partition.entries[state.key] = state
             self._removed.pop(place, None)
             self._changed[place] = None
+            if self.ttl_ms is not None:
+                state._changed_ms = now_ms()
         return True
 
-    def _pack(self, fence: Fence, encoded: bytes) -> bytes:
-        return self._encoder.encode(_Entry(fence, msgspec.Raw(encoded)))
+    def _rewind(self, partition: Partition[S]) -> None:
+        """Go back to what the changelog has, as far as this worker knows."""
+        if partition.copy is not None:
+            partition.forget()
+            partition.position = partition.copy.position
+            self._load_meta(partition, partition.copy.get(META_KEY))
+            return
+        partition.load_meta(partition.meta_saved)
+        for entries in partition.entries, partition.ghosts:
+            for key, old in entries.items():
+                value = None if old._encoded is None else self._decoder.decode(old._encoded)
+                entries[key] = State(
+                    key, partition.number, value, old._sent, old._encoded, self.generation, old._changed_ms
+                )
 
-    def _lay_ghosts(self, number: int, partition: _Partition[S]) -> list[tuple[int, str, None]]:
-        """Remove the ghosts whose fence the meta knows by now."""
-        meta = partition.meta
-        known = [
-            key
-            for key, state in partition.ghosts.items()
-            if all(
-                offset <= meta.removed.get(topic, -1) or offset < meta.fence.get(topic, (-1, 0))[0]
-                for topic, offset in state._fence.items()
-            )
-        ]
-        for key in known:
-            del partition.ghosts[key]
-        return [(number, key, None) for key in known]
+    def _forget_changes(self) -> None:
+        self.generation += 1
+        self._changed.clear()
+        self._removed.clear()
+        self._metas_changed.clear()
+        self._in_flight.clear()
+        self._end()
 
     def _end(self) -> None:
         self._touched.clear()
         self._opened.clear()
         self._metas_opened.clear()
         self._metas_touched.clear()
-
-
-def _advance(fence: Fence, by: Mapping[str, int]) -> None:
-    for topic, offset in by.items():
-        if offset > fence.get(topic, -1):
-            fence[topic] = offset
-
-
-def _encode_meta(meta: Meta) -> bytes:
-    return msgspec.msgpack.encode(meta)
-
-
-def _decode_meta(data: bytes) -> Meta:
-    return msgspec.msgpack.decode(data, type=Meta)

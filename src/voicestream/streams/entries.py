@@ -1,0 +1,169 @@
+"""What a store has of one partition: its entries, its meta, and how both look in the changelog."""
+
+from collections.abc import Iterator, Mapping
+from typing import Generic, TypeVar
+from zlib import crc32
+
+import msgspec
+
+from voicestream.streams.rocks import Position, RocksCopy
+
+S = TypeVar("S")
+
+Fence = dict[str, int]
+
+META_KEY = "\x00meta"
+RESERVED = "\x00"
+NIL = b"\xc0"  # MessagePack's null: no value of an entry, for that is ``None``
+
+
+class Meta(msgspec.Struct):
+    """What one partition of a store has applied, whatever became of its entries."""
+
+    fence: dict[str, tuple[int, int]] = {}
+    """The last offset applied, and the number of the record within it, by origin (a source topic, or what stands for
+    one)."""
+    stream_ms: dict[str, int] = {}
+    """The highest event time seen, by source topic."""
+    removed: Fence = {}
+    """The highest offset that an entry had applied which an agent or its time to live removed, by source topic."""
+
+    def encode(self) -> bytes:
+        return _ENCODER.encode(self)
+
+
+class Packed(msgspec.Struct, array_like=True):
+    """An entry in the changelog; ``changed_ms`` is 0 in stores whose entries live for ever."""
+
+    fence: Fence
+    value: msgspec.Raw
+    changed_ms: int = 0
+
+
+_ENCODER = msgspec.msgpack.Encoder()
+_METAS = msgspec.msgpack.Decoder(Meta)
+_PACKED = msgspec.msgpack.Decoder(Packed)
+
+
+def decode_meta(data: bytes) -> Meta:
+    """Raises ``msgspec.DecodeError``."""
+    return _METAS.decode(data)
+
+
+def pack(fence: Fence, value: bytes, changed_ms: int | None = None) -> bytes:
+    """The changelog value of an entry."""
+    raw = msgspec.Raw(value)
+    return _ENCODER.encode((fence, raw) if changed_ms is None else (fence, raw, changed_ms))
+
+
+def unpack(data: bytes) -> Packed:
+    """Raises ``msgspec.DecodeError``."""
+    return _PACKED.decode(data)
+
+
+def checksum(key: str, data: bytes | None) -> int:
+    """What tells a record of a changelog from another one at the same offset of a topic that was made anew."""
+    return crc32(data or b"", crc32(key.encode()))
+
+
+class State(Generic[S]):
+    """The entry of one key while a record or a punctuator is at work on it.
+
+    Set ``value`` (or change it in place); ``None`` removes the entry. Nothing is kept if the agent raises.
+    """
+
+    __slots__ = ("_applied", "_changed_ms", "_encoded", "_fence", "_generation", "_sent", "key", "partition", "value")
+
+    def __init__(
+        self,
+        key: str,
+        partition: int,
+        value: S | None,
+        fence: Fence,
+        encoded: bytes | None,
+        generation: int,
+        changed_ms: int = 0,
+    ) -> None:
+        self.key = key
+        self.partition = partition
+        self.value = value
+        self._fence = fence
+        self._sent = fence  # the fence that the changelog has
+        self._encoded = encoded
+        self._generation = generation
+        self._changed_ms = changed_ms
+        self._applied: Fence | None = None  # by the running transaction
+
+
+class Partition(Generic[S]):
+    """What a store has of one partition.
+
+    With a ``copy`` on disk, ``entries`` are the ones that are decoded: those at work, and some more.
+    """
+
+    def __init__(self, number: int, copy: RocksCopy | None = None) -> None:
+        self.number = number
+        self.copy = copy
+        self.entries: dict[str, State[S]] = {}
+        self.ghosts: dict[str, State[S]] = {}  # removed, but the crash came before the meta that knows their fence
+        self.gone: set[str] = set()  # removed, and the copy may not know
+        self.position = copy.position if copy is not None else Position()
+        self.end = 0  # of the changelog, when it was last looked at
+        self.bytes = 0
+        self.restored: list[tuple[str, bytes | None]] = []  # on the way to the copy
+        self.load_meta(copy.get(META_KEY) if copy is not None else None)
+
+    def load_meta(self, data: bytes | None) -> None:
+        """Take the meta that the changelog has; raises ``msgspec.DecodeError``."""
+        self.meta = decode_meta(data) if data is not None else Meta()
+        self.meta_kept = self.meta_saved = self.meta.encode()  # at the last commit; in the changelog
+
+    def restore_meta(self) -> None:
+        """Make the meta what it was at the last commit."""
+        kept, meta = decode_meta(self.meta_kept), self.meta  # which its user may hold, so it stays the same object
+        meta.fence, meta.stream_ms, meta.removed = kept.fence, kept.stream_ms, kept.removed
+
+    def packed(self) -> Iterator[tuple[str, Packed]]:
+        """The entries on disk, without those that are decoded; both as they are now, not when it is asked for more."""
+        if self.copy is None:
+            return iter(())
+        decoded, stored = set(self.entries), self.copy.items()
+        entries = ((key, unpack(data)) for key, data in stored if key not in decoded and key not in self.gone)
+        return ((key, entry) for key, entry in entries if bytes(entry.value) != NIL)
+
+    def clear(self) -> None:
+        """Begin with nothing."""
+        if self.copy is not None:
+            self.copy.clear()
+        self.forget()
+        self.bytes = 0
+        self.position = Position()
+        self.load_meta(None)
+
+    def forget(self) -> None:
+        """Keep nothing decoded."""
+        self.entries.clear()
+        self.ghosts.clear()
+        self.gone.clear()
+        self.restored.clear()
+
+    def lay_ghosts(self) -> list[str]:
+        """Forget, and name, the ghosts whose fence the meta knows by now."""
+        known = [
+            key
+            for key, state in self.ghosts.items()
+            if all(
+                offset <= self.meta.removed.get(topic, -1) or offset < self.meta.fence.get(topic, (-1, 0))[0]
+                for topic, offset in state._fence.items()
+            )
+        ]
+        for key in known:
+            del self.ghosts[key]
+        return known
+
+
+def advance(fence: Fence, to: Mapping[str, int]) -> None:
+    """Raise each offset of ``fence`` to that in ``to``."""
+    for topic, offset in to.items():
+        if offset > fence.get(topic, -1):
+            fence[topic] = offset

@@ -1,0 +1,92 @@
+"""The stores of a worker: where they are kept, how they come back, and what is done to them beside the agents."""
+
+import asyncio
+from collections.abc import Collection, Coroutine, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from voicestream.streams.clock import now_ms
+from voicestream.streams.delivery import Send
+from voicestream.streams.metrics import METRICS
+from voicestream.streams.recovery import keep_warm, recover
+from voicestream.streams.rocks import WorkerFolder
+from voicestream.streams.runner import send_changes
+from voicestream.streams.state import Backend, Store
+
+EXPIRE_AT_LEAST_S, EXPIRE_AT_MOST_S = 0.5, 60.0  # between two looks for entries whose time to live is over
+
+
+@dataclass(frozen=True)
+class StateConfig:
+    """How a worker keeps its stores."""
+
+    backend: Backend = "memory"
+    """Of the stores that do not say it themselves."""
+    folder: Path = Path(".voicestream") / "state"
+    """Where RocksDB keeps its files; workers of one machine may share it."""
+    standby: bool = False
+    """Whether the partitions of other workers are kept warm."""
+
+
+class StoreKeeper:
+    """Keeps the stores of the worker ``name``; ``consumer_options`` are those of ``AIOKafkaConsumer``."""
+
+    def __init__(
+        self, name: str, stores: Iterable[Store[Any]], config: StateConfig, consumer_options: Mapping[str, Any]
+    ) -> None:
+        self._name = name
+        self._stores = list(stores)
+        self._config = config
+        self._options = consumer_options
+        self._folder: WorkerFolder | None = None
+        self._standby: set[int] = set()
+
+    def open(self) -> None:
+        """Find a folder for what is kept on disk, and report the sizes."""
+        for store in self._stores:
+            METRICS.watch(store)
+            if (store.backend or self._config.backend) == "rocksdb":
+                if self._folder is None:
+                    self._folder = WorkerFolder(self._config.folder / self._name)
+                store.place(self._folder.path / store.name)
+
+    def close(self) -> None:
+        """Let the files go."""
+        for store in self._stores:
+            store.close()
+        if self._folder is not None:
+            self._folder.close()
+            self._folder = None
+
+    async def recover(self, partitions: Collection[int], count: int) -> None:
+        """Own ``partitions``, of ``count`` that there are, as their changelogs have them."""
+        self._standby = set(range(count)) - set(partitions) if self._config.standby else set()
+        await recover(self._stores, partitions, self._options, self._standby)
+
+    async def keep_warm(self) -> None:
+        """Follow the partitions that are on standby, until cancelled."""
+        await keep_warm(self._stores, self._standby, self._options)
+
+    def expiries(
+        self, locks: Mapping[str, asyncio.Lock], opened: asyncio.Event, send: Send
+    ) -> list[Coroutine[Any, Any, None]]:
+        """What removes the entries whose time to live is over; ``locks``: that of each store, by name."""
+        return [_expire(s, locks[s.name], opened, send) for s in self._stores if s.ttl_ms is not None]
+
+
+async def _expire(store: Store[Any], lock: asyncio.Lock, opened: asyncio.Event, send: Send) -> None:
+    assert store.ttl_ms is not None
+    every_s = min(max(store.ttl_ms / 10_000, EXPIRE_AT_LEAST_S), EXPIRE_AT_MOST_S)
+    while True:
+        await asyncio.sleep(every_s)
+        await opened.wait()
+        now = now_ms()
+        for stale in store.stale(now):
+            if stale:
+                async with lock:
+                    if not opened.is_set():
+                        break  # the partitions are being taken away
+                    store.expire(stale, now)
+                    await send_changes(store, send)
+            await asyncio.sleep(0)
