@@ -64,3 +64,5 @@ def test_a_broker_that_was_killed_and_came_back_costs_no_reading(run: Run, kafka
     assert run.totals() == truth(given)
     assert run.state("counting") == last(truth(given))
     assert worker.alive
+    said = [line for line in worker.said().splitlines() if "[ERROR]" in line]
+    assert len(said) < 30, "an outage of some seconds is no reason to fill the log"
