@@ -6,7 +6,9 @@ numbers, and t-digest, which has no bound on its error, its result depends on no
 """
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable
+from itertools import accumulate
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -34,7 +36,7 @@ class Percentile(Generic[T]):
     """The values below which the given shares of the numbers are, as {"p50": 1.2, "p99.9": 3.4}; {} of none.
 
     For a share s of n numbers that is the one at place floor(s * (n - 1)) in their order, from 0, with a relative error
-    of at most `error`; the least (s = 0) and the greatest (s = 1) are exact. Numbers nearer to 0 than 1e-9 count as 0.
+    of at most `error`; the least and the greatest are exact. Numbers nearer to 0 than 1e-9 count as 0.
     `of` gives the number of a value, or None for a value that has none; it must be finite, or ValueError is raised.
 
     The state has a count for each bucket that is not empty: at the usual error of 1 %, at most 115 for each factor of
@@ -84,21 +86,23 @@ class Percentile(Generic[T]):
         return left
 
     def result(self, state: Buckets) -> dict[str, float]:
-        counts = [(-self._value(b), c) for b, c in sorted(state.below.items(), reverse=True)]
-        counts.append((0.0, state.zero))
-        counts += [(self._value(b), c) for b, c in sorted(state.above.items())]
-        total = sum(count for _, count in counts)
-        return {name: self._at(state, counts, share, total) for name, share in self._shares.items()} if total else {}
-
-    def _at(self, state: Buckets, counts: list[tuple[float, int]], share: float, total: int) -> float:
-        place = math.floor(share * (total - 1))
-        if place == total - 1:
-            return state.greatest
-        for value, count in counts:
-            place -= count
-            if place < 0:
-                return min(max(value, state.least), state.greatest)
-        raise AssertionError("a place past the last number")
-
-    def _value(self, bucket: int) -> float:
-        return self._middle * math.exp(bucket * self._log)
+        below, above = sorted(state.below, reverse=True), sorted(state.above)
+        counts = [*map(state.below.__getitem__, below), state.zero, *map(state.above.__getitem__, above)]
+        upto = list(accumulate(counts))
+        if not upto[-1]:
+            return {}
+        results = {}
+        for name, share in self._shares.items():
+            place = math.floor(share * (upto[-1] - 1))
+            if place in (0, upto[-1] - 1):
+                results[name] = state.greatest if place else state.least
+                continue
+            at = bisect_right(upto, place)
+            if at == len(below):
+                value = 0.0
+            elif at < len(below):
+                value = -self._middle * math.exp(below[at] * self._log)
+            else:
+                value = self._middle * math.exp(above[at - len(below) - 1] * self._log)
+            results[name] = min(max(value, state.least), state.greatest)
+        return results

@@ -84,7 +84,7 @@ class Windows(ABC):
 
     @abstractmethod
     def deadline(self, panes: list[Pane[A]]) -> int | None:
-        """The smallest watermark at which `close` has something to give or to forget; None without panes."""
+        """The smallest watermark at which `close` gives a pane or leaves none; None if there is none."""
 
     def check(self, aggregator: Aggregator[Any, Any, Any]) -> None:  # noqa: B027
         """Raise TopologyError if the aggregator cannot serve these windows."""
