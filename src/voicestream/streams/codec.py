@@ -7,7 +7,7 @@ Both are understood when reading, whichever is written.
 
 import io
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import fastavro
 import msgspec
@@ -31,82 +31,94 @@ class Registry(Protocol):
         """The parsed schema with that id; raises ``DecodeError`` where there is none."""
 
 
+class _Reading(NamedTuple):
+    """How to read the values of a topic that begin with certain bytes."""
+
+    kind: type[Record]
+    writer: Any
+    reader: Any  # None where it is the writer's: fastavro need not compare them
+
+
+class _Writing(NamedTuple):
+    """How to write the records of one type to a topic."""
+
+    header: bytes
+    schema: Any
+
+
 class Codec:
     """Encodes and decodes the records of any topic; safe to share, holds no state but caches."""
 
     def __init__(self, schemas: SchemaSet, registry: Registry | None = None) -> None:
         self._schemas = schemas
         self._registry = registry
-        self._headers: dict[tuple[str, str], bytes] = {}
+        self._readings: dict[tuple[Topic[Any], bytes], _Reading] = {}
+        self._writings: dict[tuple[Topic[Any], type[Record]], _Writing] = {}
 
     def encode(self, topic: Topic[Any], record: Record) -> bytes:
         """The bytes of ``record`` on ``topic``; raises ``EncodeError`` when it does not belong there."""
-        if not isinstance(record, topic.types):
-            known = ", ".join(t.__name__ for t in topic.types)
-            raise EncodeError(f"topic {topic.name}: it carries {known}, not {type(record).__name__}")
-        name = type(record).__name__
-        schema = self._schemas.current.get(name)
-        if schema is None:
-            raise EncodeError(f"topic {topic.name}: no Avro schema named {name}; add it to the schemas folder")
+        kind = type(record)
+        writing = self._writings.get((topic, kind)) or self._writing(topic, kind)
         out = io.BytesIO()
-        out.write(self._header(topic, schema))
+        out.write(writing.header)
         try:
-            fastavro.schemaless_writer(out, schema.parsed, msgspec.to_builtins(record, builtin_types=(bytes,)))
+            fastavro.schemaless_writer(out, writing.schema, msgspec.to_builtins(record, builtin_types=(bytes,)))
         except (TypeError, ValueError, OverflowError, AttributeError) as error:
-            raise EncodeError(f"topic {topic.name}: {name} does not fit its schema: {error}") from error
+            raise EncodeError(f"topic {topic.name}: {kind.__name__} does not fit its schema: {error}") from error
         return out.getvalue()
 
     def decode(self, topic: Topic[Any], data: bytes | None) -> Record:
         """The record in ``data``; raises ``DecodeError`` saying what is wrong with the bytes."""
         if data is None:
             raise DecodeError(f"topic {topic.name}: the message has no value")
-        writer, name, body = self._writer_schema(topic, data)
-        kind = next((t for t in topic.types if t.__name__ == name), None)
-        if kind is None:
-            known = ", ".join(t.__name__ for t in topic.types)
-            raise DecodeError(f"topic {topic.name}: it carries {known}, but the message is of schema {name}")
-        stream = io.BytesIO(body)
+        header = data[: 5 if data.startswith(CONFLUENT) else 10]
+        reading = self._readings.get((topic, header)) or self._reading(topic, header)
+        stream = io.BytesIO(data)
+        stream.seek(len(header))
         try:
-            datum = fastavro.schemaless_reader(stream, writer, self._schemas.current[name].parsed)
-            if stream.read(1):
-                raise DecodeError(f"topic {topic.name}: bytes are left behind the {name}")
-            record: Record = msgspec.convert(datum, kind, builtin_types=(bytes,))
-            return record
+            datum = fastavro.schemaless_reader(stream, reading.writer, reading.reader)
+            if stream.tell() != len(data):
+                raise DecodeError(f"topic {topic.name}: bytes are left behind the {reading.kind.__name__}")
+            return msgspec.convert(datum, reading.kind, builtin_types=(bytes,))
         except DecodeError:
             raise
         # Damaged bytes make the reader fail in many ways (EOFError, IndexError, MemoryError, UnicodeDecodeError …).
         except Exception as error:
+            name = reading.kind.__name__
             raise DecodeError(f"topic {topic.name}: not a valid {name}: {type(error).__name__}: {error}") from error
 
-    def datum(self, topic: Topic[Any], data: bytes | None) -> tuple[str, Any]:
-        """Name and plain values of what is in ``data``, whether or not ``topic`` carries it; raises ``DecodeError``."""
-        if data is None:
-            raise DecodeError(f"topic {topic.name}: the message has no value")
-        writer, name, body = self._writer_schema(topic, data)
-        try:
-            return name, fastavro.schemaless_reader(io.BytesIO(body), writer, None)
-        except Exception as error:  # as in decode
-            raise DecodeError(f"topic {topic.name}: not a valid {name}: {type(error).__name__}: {error}") from error
+    def _writing(self, topic: Topic[Any], kind: type[Record]) -> _Writing:
+        name = kind.__name__
+        if not issubclass(kind, topic.types):
+            known = ", ".join(t.__name__ for t in topic.types)
+            raise EncodeError(f"topic {topic.name}: it carries {known}, not {name}")
+        schema = self._schemas.current.get(name)
+        if schema is None:
+            raise EncodeError(f"topic {topic.name}: no Avro schema named {name}; add it to the schemas folder")
+        if self._registry is None:
+            header = SINGLE_OBJECT + schema.fingerprint
+        else:
+            header = CONFLUENT + self._registry.id_of(topic.name, schema).to_bytes(4, "big")
+        return self._writings.setdefault((topic, kind), _Writing(header, schema.parsed))
 
-    def _header(self, topic: Topic[Any], schema: Schema) -> bytes:
-        key = (topic.name, schema.name)
-        header = self._headers.get(key)
-        if header is None:
-            if self._registry is None:
-                header = SINGLE_OBJECT + schema.fingerprint
-            else:
-                header = CONFLUENT + self._registry.id_of(topic.name, schema).to_bytes(4, "big")
-            self._headers[key] = header
-        return header
+    def _reading(self, topic: Topic[Any], header: bytes) -> _Reading:
+        writer, name = self._writer_schema(topic, header)
+        kind = next((t for t in topic.types if t.__name__ == name), None)
+        if kind is None:
+            known = ", ".join(t.__name__ for t in topic.types)
+            raise DecodeError(f"topic {topic.name}: it carries {known}, but the message is of schema {name}")
+        current = self._schemas.current[name].parsed
+        reading = _Reading(kind, writer, None if writer == current else current)
+        return self._readings.setdefault((topic, header), reading)
 
-    def _writer_schema(self, topic: Topic[Any], data: bytes) -> tuple[Any, str, bytes]:
-        if data.startswith(SINGLE_OBJECT) and len(data) >= 10:
-            schema = self._schemas.by_fingerprint.get(data[2:10])
+    def _writer_schema(self, topic: Topic[Any], header: bytes) -> tuple[Any, str]:
+        if header.startswith(SINGLE_OBJECT) and len(header) == 10:
+            schema = self._schemas.by_fingerprint.get(header[2:])
             if schema is None:
-                raise DecodeError(f"topic {topic.name}: unknown schema, fingerprint {data[2:10].hex()}")
-            return schema.parsed, schema.name, data[10:]
-        if data.startswith(CONFLUENT) and len(data) >= 5:
-            schema_id = int.from_bytes(data[1:5], "big")
+                raise DecodeError(f"topic {topic.name}: unknown schema, fingerprint {header[2:].hex()}")
+            return schema.parsed, schema.name
+        if header.startswith(CONFLUENT) and len(header) == 5:
+            schema_id = int.from_bytes(header[1:], "big")
             if self._registry is None:
                 raise DecodeError(
                     f"topic {topic.name}: the message names schema {schema_id} of a registry, but none is configured"
@@ -114,10 +126,8 @@ class Codec:
             parsed = self._registry.schema_of(schema_id)
             if not isinstance(parsed, dict) or "name" not in parsed:
                 raise DecodeError(f"topic {topic.name}: schema {schema_id} of the registry is no record")
-            return parsed, parsed["name"].rpartition(".")[2], data[5:]
-        raise DecodeError(
-            f"topic {topic.name}: no Avro framing, the message begins with {data[:10].hex() or 'nothing'}"
-        )
+            return parsed, parsed["name"].rpartition(".")[2]
+        raise DecodeError(f"topic {topic.name}: no Avro framing, the message begins with {header.hex() or 'nothing'}")
 
 
 def check_records(schemas: SchemaSet, records: Iterable[type[Record]]) -> list[str]:
