@@ -21,6 +21,7 @@ from voicestream.streams.operators.joined import Join
 from voicestream.streams.operators.keyed import Every, Process
 from voicestream.streams.operators.node import Branch, Filter, FlatMap, Map, Node, OfType, Peek, Port
 from voicestream.streams.operators.sink import To
+from voicestream.streams.operators.source import Source
 from voicestream.streams.operators.tables import Aggregate, LookUp, LookUpBy, Materialised
 from voicestream.streams.operators.windowed import Close
 from voicestream.streams.record import Record
@@ -137,12 +138,12 @@ class Stream(Generic[T]):
             )
         topic: Topic[Any] = Topic(f"{self._stage.name}-{name}-repartition", *kinds)
         self._node.then(To(topic, function, traced=True))
-        return self._stage.stream(topic)
+        return self._stage.stream(topic, idle=_idle(self._node))
 
     def through(self, topic: "Topic[R]") -> "Stream[R]":
         """Write the records to ``topic``, and go on with what comes from there."""
         self._node.then(To(topic, None, traced=True))
-        return self._stage.stream(topic)
+        return self._stage.stream(topic, idle=_idle(self._node))
 
     def to(self, topic: "Topic[Any]", *, key: Callable[[T], str] | None = None) -> None:
         """Write the records to ``topic``, under their own key or the one that ``key`` gives."""
@@ -191,18 +192,14 @@ class Stream(Generic[T]):
         """A table of what ``function`` makes of the records of each key, two at a time."""
         return self.aggregate(Reduce(function, self._kind(f"reduce {name!r}")), name=name)
 
-    def window(
-        self, windows: Windows, *, name: str, close: Close = "partition", idle: Duration | None = "30s"
-    ) -> "WindowedStream[T]":
+    def window(self, windows: Windows, *, name: str, close: Close = "partition") -> "WindowedStream[T]":
         """The records of each key by windows of event time, kept in the store ``STAGE-NAME``.
 
         A window closes when the event time of its partition is past its end and grace; with ``close="key"`` when that
-        of its key is. Where no record comes for ``idle`` of wall clock, event time goes on at the clock's pace, so that
-        a quiet partition, or key, closes too; ``None`` waits for the next record, however long.
+        of its key is. Where no record comes for the ``idle`` of ``stage.stream``, event time goes on at the clock's
+        pace, so that a quiet partition, or key, closes too.
         """
-        return WindowedStream(
-            self._stage, self._node, self._kinds, windows, name, close, None if idle is None else parse_duration(idle)
-        )
+        return WindowedStream(self._stage, self._node, self._kinds, windows, name, close)
 
     @overload
     def join(self, other: Table[U], function: Callable[[T, U], V]) -> "Stream[V]": ...
@@ -349,3 +346,11 @@ def _returned(function: Callable[..., Any], kind: Any) -> tuple[Any, ...] | None
         if typing.get_origin(kind) in (typing.Union, types.UnionType):
             return None  # a store could not tell which of them it has
     return None if kind is None else (kind,)
+
+
+def _idle(node: Node) -> int | None:
+    """The ``idle`` of the streams that a node is fed by, for one that goes on behind a topic."""
+    if isinstance(node, Source):
+        return node.idle_ms
+    found = [_idle(parent) for parent in node.parents]
+    return None if None in found else max(ms for ms in found if ms is not None)

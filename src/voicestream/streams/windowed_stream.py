@@ -30,7 +30,6 @@ class WindowedStream(Generic[T]):
         windows: Windows,
         name: str,
         close: Close,
-        idle_ms: int | None,
     ) -> None:
         self._stage = stage
         self._node = node
@@ -38,7 +37,6 @@ class WindowedStream(Generic[T]):
         self._windows = windows
         self._name = name
         self._close = close
-        self._idle_ms = idle_ms
 
     @overload
     def aggregate(self, initial: Aggregator[T, Any, A]) -> "WindowedTable[T, A]": ...
@@ -64,10 +62,10 @@ class WindowedStream(Generic[T]):
         aggregator = aggregator_of(initial, add, merge, type)
         try:
             self._windows.check(aggregator)
-        except TypeError as error:
+        except TopologyError as error:
             raise TopologyError(f"stage {self._stage.name}, window {self._name!r}: {error}") from error
         store: Store[Any] = self._stage.store(self._name, KeyWindows[aggregator.state_type])  # type: ignore[name-defined]
-        node = Window(store, self._windows, aggregator, self._close, self._idle_ms)
+        node = Window(store, self._windows, aggregator, self._close)
         self._node.then(node)
         return WindowedTable(self._stage, node, self._kinds)
 

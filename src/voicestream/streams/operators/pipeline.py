@@ -8,6 +8,7 @@ from voicestream.streams.operators.calls import Batched, MapAsync
 from voicestream.streams.operators.node import Node
 from voicestream.streams.operators.sink import To
 from voicestream.streams.operators.source import Source
+from voicestream.streams.operators.windowed import Window
 from voicestream.streams.policies import ErrorPolicy
 from voicestream.streams.state import Store
 from voicestream.streams.topic import Topic
@@ -33,6 +34,10 @@ class Pipeline:
             sink.one_source = sum(not source.timeless for source in sources) == 1
             sink.traced = sink.traced and self.asynchronous is None  # else copies leave in any order
         self._check(stage)
+        idle = [source.idle_ms for source in sources if source.idle_ms is not None and not source.timeless]
+        for node in self.nodes:
+            if isinstance(node, Window):
+                node.idle_ms = max(idle, default=None)
         stateful = [node for node in self.nodes if node.store is not None]
         for node in self.nodes:
             node.guards_state = node.store is None and not _passes_by(sources, node, stateful)

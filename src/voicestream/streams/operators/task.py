@@ -185,7 +185,8 @@ class PipelineTask:
             self._orphan(last(policies[step]), item, step, error, out)
         for node in self._stateful:
             node.finish()
-        self._remember(run)
+        if self._pipeline.stores:
+            self._remember(run)
         for store in self._pipeline.stores:
             store.commit()
 

@@ -30,7 +30,7 @@ class Window(TimedNode[KeyWindows[Any]]):
     """Aggregates the records of each window of each key.
 
     Windows close when the watermark of the partition is past their end and grace, or with ``close="key"`` when that of
-    the key alone is. A partition (a key) that is quiet for ``idle_ms`` of wall clock goes on at the clock's pace.
+    the key alone is. A partition (a key) that is quiet for the ``idle`` of its sources goes on at the clock's pace.
     """
 
     def __init__(
@@ -39,7 +39,6 @@ class Window(TimedNode[KeyWindows[Any]]):
         windows: Windows,
         aggregator: Aggregator[Any, Any, Any],
         close: Close,
-        idle_ms: int | None,
     ) -> None:
         super().__init__(store)
         self.label = f"window {windows} {type(aggregator).__name__}"
@@ -51,7 +50,7 @@ class Window(TimedNode[KeyWindows[Any]]):
         self._windows = windows
         self._aggregator = aggregator
         self._by_key = close == "key"
-        self._idle_ms = idle_ms
+        self.idle_ms: int | None = None  # of the sources: how long a key may be quiet
         self._heard: dict[tuple[int, str], int] = {}
         self._late = METRICS.late.labels(store.name)
 
@@ -84,7 +83,7 @@ class Window(TimedNode[KeyWindows[Any]]):
                     late.append(item)
                 elif tell:
                     current += [
-                        Item(key, self._result(key, pane, False), pane.end_ms, watermark_ms, partition, source)
+                        Item(key, self._result(key, pane, False), time_ms, watermark_ms, partition, source)
                         for pane in added.changed
                     ]
             except Exception as error:
@@ -112,19 +111,19 @@ class Window(TimedNode[KeyWindows[Any]]):
         closed = self._windows.close(known.panes, watermark_ms)
         if not known.panes and not self._by_key:
             state.value = None  # the watermark of the partition will know what is late
-        return [(self._result(state.key, pane, True), pane.end_ms) for pane in closed]
+        return [(self._result(state.key, pane, True), self._windows.last_ms(pane)) for pane in closed]
 
     async def advance(self, partition: int, watermark_ms: int, run: Run) -> None:
         if not self._by_key:
             await super().advance(partition, watermark_ms, run)
 
     async def tick(self, run: Run) -> None:
-        if not self._by_key or self._idle_ms is None:
+        if not self._by_key or self.idle_ms is None:
             return
         final: list[Item] = []
         for (partition, key), heard_ms in list(self._heard.items()):
             quiet_ms = run.now_ms - heard_ms
-            if quiet_ms < self._idle_ms:
+            if quiet_ms < self.idle_ms:
                 continue
             state = self._store.open(partition, key)
             if state.value is None or not state.value.panes:

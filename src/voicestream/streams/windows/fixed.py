@@ -1,6 +1,7 @@
 """Windows whose bounds are fixed by the clock: tumbling and hopping."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from voicestream.streams.aggregators.base import Aggregator
 from voicestream.streams.windows.panes import LATE, A, Added, Pane, R, T, Windows
@@ -14,6 +15,9 @@ class _Fixed(Windows):
     @property
     def delay_ms(self) -> int:
         return self.grace_ms
+
+    def last_ms(self, pane: Pane[Any]) -> int:
+        return pane.end_ms - 1
 
     def close(self, panes: list[Pane[A]], watermark_ms: int) -> list[Pane[A]]:
         count = 0

@@ -86,5 +86,9 @@ class Windows(ABC):
     def deadline(self, panes: list[Pane[A]]) -> int | None:
         """The smallest watermark at which `close` gives a pane or leaves none; None if there is none."""
 
+    def last_ms(self, pane: Pane[Any]) -> int:
+        """The last time that a window holds: the event time of its result, which so is in the window itself."""
+        return pane.end_ms
+
     def check(self, aggregator: Aggregator[Any, Any, Any]) -> None:  # noqa: B027
         """Raise TopologyError if the aggregator cannot serve these windows."""
