@@ -69,6 +69,7 @@ def test_the_json_is_what_is_documented():
                     },
                 ],
                 "punctuators": [{"name": "tell", "every_ms": 1500, "store": "shop-sums", "outputs": ["shop"]}],
+                "global_tables": [],
             }
         ],
         "topics": [

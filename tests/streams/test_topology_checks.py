@@ -139,7 +139,7 @@ def test_a_topic_that_is_declared_with_other_partitions_is_refused():
 
 PARTITIONS = (
     "stage count, agent count_0 reads topic orders with 4 partitions, and stage count, agent count_1 reads topic paid "
-    "with 8; both meet by key in store count-sums, so a key would be with two workers. Give both topics one number of "
+    "with 8; they meet by key in count-sums, so a key would be with two workers. Give both topics one number of "
     "partitions, or send one of them on to a topic that has the number of the other"
 )
 

@@ -3,7 +3,7 @@
 The fields of these classes are a contract: what is added keeps ``version``, what is changed or taken away raises it.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 import msgspec
@@ -38,11 +38,13 @@ class PunctuatorNode(msgspec.Struct, kw_only=True):
 
 
 class StageNode(msgspec.Struct, kw_only=True):
-    """A stage, which is one consumer group if it has a worker of its own."""
+    """A stage, which is one consumer group if it has a worker of its own; every worker of it has its global tables."""
 
     name: str
     agents: list[AgentNode]
     punctuators: list[PunctuatorNode]
+    global_tables: list[str]
+    """The topics of which they are copies."""
 
 
 class TopicNode(msgspec.Struct, kw_only=True):
@@ -84,31 +86,20 @@ def graph(stages: Iterable[Stage]) -> Graph:
     stages = list(stages)
     return Graph(
         stages=[_stage(stage) for stage in stages],
-        topics=[_topic(topic, stages) for topic in all_topics(stages)],
+        topics=_topics(stages),
         stores=sorted((_store(store, stage) for stage in stages for store in stage.stores.values()), key=_by_name),
     )
 
 
 def all_topics(stages: Iterable[Stage]) -> list[Topic[Any]]:
     """Every topic that a stage reads or writes, by name; changelogs are not among them."""
-    found = {topic.name: topic for stage in stages for topic in (*_read(stage), *_written(stage))}
+    found = {topic.name: topic for stage in stages for topic in (*read(stage), *written(stage))}
     return [found[name] for name in sorted(found)]
 
 
 def all_changelogs(stages: Iterable[Stage]) -> list[str]:
     """The changelog topic of every store."""
     return [changelog_topic(store) for stage in stages for store in stage.stores.values()]
-
-
-def parts(stage: Stage) -> list[Agent | Punctuator]:
-    """The agents and the punctuators of a stage."""
-    return [*stage.agents, *stage.punctuators]
-
-
-def stores_of(agent: Agent) -> tuple[Store[Any], ...]:
-    """Every store that an agent opens."""
-    many: tuple[Store[Any], ...] = getattr(agent, "stores", ())
-    return many or ((agent.store,) if agent.store is not None else ())
 
 
 def taken(agent: Agent, topic: Topic[Any]) -> list[type[Record]]:
@@ -126,14 +117,15 @@ def copartitioned(stage: Stage) -> Iterator[tuple[str, list[tuple[Agent, Topic[A
 
     A global table is not among them: every worker has all of it.
     """
-    for store in stage.stores.values():
-        yield (
-            f"store {store.name}",
-            [(agent, t) for agent in stage.agents if store in stores_of(agent) for t in agent.inputs],
-        )
+    piped = {store.name for agent in stage.agents if agent.pipeline is not None for store in agent.stores}
     for agent in stage.agents:
-        if agent.processor is not None:
-            yield f"processor {agent.name}", [(agent, topic) for topic in agent.inputs]
+        if agent.pipeline is not None and agent.stores:
+            yield ", ".join(store.name for store in agent.stores), [(agent, topic) for topic in agent.inputs]
+        elif agent.processor is not None:
+            yield agent.name, [(agent, topic) for topic in agent.inputs]
+    for store in stage.stores.values():
+        if store.name not in piped:
+            yield store.name, [(agent, t) for agent in stage.agents if store in agent.stores for t in agent.inputs]
 
 
 def partition_counts(stages: Iterable[Stage], default: int) -> dict[str, int]:
@@ -144,23 +136,30 @@ def partition_counts(stages: Iterable[Stage], default: int) -> dict[str, int]:
     stages = list(stages)
     counts = {topic.name: topic.partitions or default for topic in all_topics(stages)}
     for stage in stages:
-        written = {topic.name for topic in _written(stage)}
+        own = {topic.name for topic in written(stage)}
         for _, inputs in copartitioned(stage):
-            given = [topic for _, topic in inputs if topic.partitions is not None or topic.name not in written]
+            given = [topic for _, topic in inputs if topic.partitions is not None or topic.name not in own]
             if given:
                 counts |= {topic.name: counts[given[0].name] for _, topic in inputs if topic not in given}
         for store in stage.stores.values():
-            read = (topic.name for agent in stage.agents if store in stores_of(agent) for topic in agent.inputs)
-            counts[changelog_topic(store)] = max((counts[name] for name in read), default=default)
+            sources = (topic.name for agent in stage.agents if store in agent.stores for topic in agent.inputs)
+            counts[changelog_topic(store)] = max((counts[name] for name in sources), default=default)
     return counts
 
 
-def _read(stage: Stage) -> Iterator[Topic[Any]]:
-    return (topic for agent in stage.agents for topic in agent.inputs)
+def read(stage: Stage) -> list[Topic[Any]]:
+    """The topics that a stage reads, also those of which it has a copy."""
+    return [*(t for agent in stage.agents for t in agent.inputs), *(table.topic for table in stage.global_tables)]
 
 
-def _written(stage: Stage) -> Iterator[Topic[Any]]:
-    return (topic for part in parts(stage) for topic in part.outputs)
+def written(stage: Stage) -> list[Topic[Any]]:
+    """The topics that a stage writes; its changelogs are not among them."""
+    return [topic for part in parts(stage) for topic in part.outputs]
+
+
+def parts(stage: Stage) -> list[Agent | Punctuator]:
+    """The agents and the punctuators of a stage."""
+    return [*stage.agents, *stage.punctuators]
 
 
 def _stage(stage: Stage) -> StageNode:
@@ -171,8 +170,8 @@ def _stage(stage: Stage) -> StageNode:
                 name=agent.name,
                 inputs={topic.name: [kind.__name__ for kind in taken(agent, topic)] for topic in agent.inputs},
                 outputs={topic.name: [kind.__name__ for kind in sent(agent, topic)] for topic in agent.outputs},
-                stores=[store.name for store in stores_of(agent)],
-                operators=_operators(agent),
+                stores=[store.name for store in agent.stores],
+                operators=agent.pipeline.describe() if agent.pipeline is not None else [],
             )
             for agent in stage.agents
         ],
@@ -185,17 +184,24 @@ def _stage(stage: Stage) -> StageNode:
             )
             for punctuator in stage.punctuators
         ],
+        global_tables=[table.topic.name for table in stage.global_tables],
     )
 
 
-def _operators(agent: Agent) -> list[str]:
-    describe: Callable[[], list[str]] | None = getattr(getattr(agent, "pipeline", None), "describe", None)
-    return describe() if describe is not None else []
+def _topics(stages: list[Stage]) -> list[TopicNode]:
+    writers = [(stage.name, {topic.name for topic in written(stage)}) for stage in stages]
+    readers = [(stage.name, {topic.name for topic in read(stage)}) for stage in stages]
+    return [
+        _topic(
+            topic,
+            [stage for stage, names in writers if topic.name in names],
+            [stage for stage, names in readers if topic.name in names],
+        )
+        for topic in all_topics(stages)
+    ]
 
 
-def _topic(topic: Topic[Any], stages: list[Stage]) -> TopicNode:
-    written_by = [stage.name for stage in stages if topic.name in {t.name for t in _written(stage)}]
-    read_by = [stage.name for stage in stages if topic.name in {t.name for t in _read(stage)}]
+def _topic(topic: Topic[Any], written_by: list[str], read_by: list[str]) -> TopicNode:
     kind: Kind = "topic"
     if topic.external:
         kind = "external"
@@ -213,7 +219,7 @@ def _topic(topic: Topic[Any], stages: list[Stage]) -> TopicNode:
 
 
 def _store(store: Store[Any], stage: Stage) -> StoreNode:
-    used_by = [agent.name for agent in stage.agents if store in stores_of(agent)]
+    used_by = [agent.name for agent in stage.agents if store in agent.stores]
     used_by += [punctuator.name for punctuator in stage.punctuators if punctuator.store is store]
     return StoreNode(name=store.name, stage=stage.name, changelog=changelog_topic(store), used_by=used_by)
 

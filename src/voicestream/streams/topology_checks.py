@@ -12,13 +12,14 @@ from voicestream.streams.record import Record
 from voicestream.streams.runner import changelog_topic
 from voicestream.streams.stage import Agent, Punctuator, Stage
 from voicestream.streams.topic import Topic
-from voicestream.streams.topology import copartitioned, parts, sent, stores_of, taken
+from voicestream.streams.topology import copartitioned, parts, sent, taken
 
 Counts = Mapping[str, int]
 
-_End = tuple[Agent | Punctuator, str, Topic[Any]]  # who, reads or writes, what
+_Who = Agent | Punctuator | Stage  # a stage stands for its global tables
+_End = tuple[_Who, str, Topic[Any]]  # who, reads or writes, what
 _Value = tuple[str, type[Record]]  # what travels: a type of record on a topic
-_Step = tuple[Agent | Punctuator, _Value]  # who sends what
+_Step = tuple[_Who, _Value]  # who sends what
 
 
 def check(stages: Iterable[Stage], counts: Counts | None = None) -> None:
@@ -123,7 +124,7 @@ def _partitions(stages: Sequence[Stage], counts: Counts) -> Iterator[str]:
                 if count != other_count:
                     yield (
                         f"{_name(agent)} reads topic {name} with {count} partitions, and {_name(other_agent)} reads "
-                        f"topic {other} with {other_count}; both meet by key in {keeper}, so a key would be with two "
+                        f"topic {other} with {other_count}; they meet by key in {keeper}, so a key would be with two "
                         "workers. Give both topics one number of partitions, or send one of them on to a topic that "
                         "has the number of the other"
                     )
@@ -153,7 +154,7 @@ def _onward(agent: Agent, stage: Stage) -> Iterator[_Step]:
     """What an agent sends, itself or by a punctuator of its store."""
     yield from ((agent, value) for value in _values(agent.outputs, partial(sent, agent)))
     for punctuator in stage.punctuators:
-        if punctuator.store in stores_of(agent):
+        if punctuator.store in agent.stores:
             yield from ((punctuator, value) for value in _values(punctuator.outputs, lambda topic: topic.types))
 
 
@@ -180,12 +181,17 @@ def _ends(stages: Iterable[Stage]) -> Iterator[_End]:
     for stage in stages:
         for agent in stage.agents:
             yield from ((agent, "reads", topic) for topic in agent.inputs)
+        yield from ((stage, "reads", table.topic) for table in stage.global_tables)
         for part in parts(stage):
             yield from ((part, "writes", topic) for topic in part.outputs)
 
 
-def _name(who: Agent | Punctuator) -> str:
-    return f"stage {who.stage}, {'agent' if isinstance(who, Agent) else 'punctuator'} {who.name}"
+def _name(who: _Who) -> str:
+    if isinstance(who, Stage):
+        return f"stage {who.name}, a global table"
+    if isinstance(who, Punctuator):
+        return f"stage {who.stage}, punctuator {who.name}"
+    return f"stage {who.stage}, {'agent' if who.pipeline is None else 'stream of'} {who.name}"
 
 
 def _contents(stage: Stage) -> str:

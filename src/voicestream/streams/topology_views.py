@@ -14,9 +14,10 @@ def as_text(graph: Graph) -> str:
     for stage in graph.stages:
         lines.append(f"stage {stage.name}")
         for agent in stage.agents:
-            lines += [f"  {agent.name}", *_agent(agent)]
+            lines += [f"  {'stream of ' if agent.operators else ''}{agent.name}", *_agent(agent)]
         for punctuator in stage.punctuators:
             lines += [f"  {punctuator.name}, every {_time(punctuator.every_ms)}", *_punctuator(punctuator)]
+        lines += [f"  global table of {topic}" for topic in stage.global_tables]
         lines.append("")
     width = max((len(topic.name) for topic in graph.topics), default=0)
     lines += ["topics", *(f"  {topic.name:{width}}  {_way(topic)}" for topic in graph.topics)]
