@@ -88,8 +88,30 @@ class Settings(BaseSettings):
     metrics_port: int | None = Field(
         None, ge=1, le=65535, description="Port on which a worker serves Prometheus metrics on loopback."
     )
+    state: Literal["memory", "rocksdb"] = Field(
+        "memory",
+        description="Where a worker keeps its stores, beside their changelogs: memory, or rocksdb (extra: rocksdb).",
+    )
+    state_folder: Path = Field(
+        Path(".voicestream/state"), description="Folder of RocksDB; workers of one machine may share it."
+    )
+    standby: bool = Field(
+        False, description="Whether a worker keeps copies of other workers' state, to take over sooner."
+    )
+    query_host: str = Field(
+        "127.0.0.1", description="Address at which a worker answers queries of its stores, and other workers ask it."
+    )
+    query_port: int | None = Field(
+        None, ge=0, le=65535, description="Port of these queries; 0: a free one; none: no queries."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="DEBUG, INFO, WARNING or ERROR."
+    )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="text, or json: a line of JSON each, with stage, agent and record."
+    )
+    tracing: str | None = Field(
+        None, description="URL of an OpenTelemetry collector (OTLP over HTTP), http://host:4318; none: no traces."
     )
 
 

@@ -5,9 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.samples import transcript
+from voicestream import Stage, State, topics
+from voicestream.records import Transcript
 from voicestream.streams.durations import parse_duration
 from voicestream.streams.errors import StreamsError, TopologyError
 from voicestream.streams.state import META_KEY, Store
+from voicestream.testing import TopologyTestDriver
 
 
 class Count(msgspec.Struct):
@@ -216,3 +220,55 @@ def test_durations(text: int | str, ms: int):
 def test_what_is_no_duration_is_refused(text: object):
     with pytest.raises(TopologyError, match="duration"):
         parse_duration(text)  # type: ignore[arg-type]
+
+
+class TestTimeToLive:
+    """Entries that have not changed for a while go."""
+
+    @pytest.fixture
+    def stage(self) -> Stage:
+        stage = Stage("brief")
+        counts = stage.store("counts", Count, ttl="10s")
+
+        @stage.agent(topics.transcripts, state=counts)
+        async def count(said: Transcript, state: State[Count]) -> None:
+            state.value = Count((state.value.n if state.value else 0) + 1)
+
+        return stage
+
+    def test_an_entry_goes_when_it_has_not_changed_for_that_long(self, stage: Stage):
+        with TopologyTestDriver(stage) as driver:
+            store = stage.stores["counts"]
+            driver.topic(topics.transcripts).send(transcript(call_id="a", number=0))
+            driver.advance(6_000)
+            driver.topic(topics.transcripts).send(transcript(call_id="a", number=1), transcript(call_id="b"))
+            driver.advance(6_000)
+            driver.topic(topics.transcripts).send(transcript(call_id="b", number=2))
+            assert (store.get("a"), store.get("b")) == (Count(2), Count(2))
+            driver.advance(4_000)
+            assert (store.get("a"), store.get("b")) == (None, Count(2))
+            driver.advance(6_000)
+            assert list(store) == []
+
+    def test_a_replay_does_not_bring_it_back(self, stage: Stage):
+        with TopologyTestDriver(stage) as driver:
+            driver.topic(topics.transcripts).send(transcript(call_id="a", number=0))
+            driver.advance(10_000)
+            driver.restart(replay=1)
+            assert list(stage.stores["counts"]) == []
+            driver.topic(topics.transcripts).send(transcript(call_id="a", number=1))
+            assert stage.stores["counts"].get("a") == Count(1)
+
+    def test_its_age_is_kept_over_a_restart(self, stage: Stage):
+        with TopologyTestDriver(stage) as driver:
+            driver.topic(topics.transcripts).send(transcript(call_id="a"))
+            driver.advance(6_000)
+            driver.restart()
+            driver.advance(3_500)
+            assert stage.stores["counts"].get("a") == Count(1)
+            driver.advance(500)
+            assert stage.stores["counts"].get("a") is None
+
+    def test_no_time_at_all_is_refused(self):
+        with pytest.raises(TopologyError, match="stage s, store x: a time to live of 0"):
+            Stage("s").store("x", Count, ttl=0)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from voicestream.streams.entries import RESERVED
 from voicestream.streams.environment import Environment
 from voicestream.streams.errors import DecodeError, StreamsError
 from voicestream.streams.failures import Failures
@@ -56,8 +57,11 @@ class Inputs:
 
 
 def key_of(message: Message, record: Record) -> str:
-    """The key of a record's state; raises ``DecodeError`` where the message has one that is no text."""
+    """The key of a record's state; raises ``DecodeError`` where it is no text, or is reserved."""
     try:
-        return message.key.decode() if message.key is not None else record.key
+        key = message.key.decode() if message.key is not None else record.key
     except (UnicodeDecodeError, NotImplementedError) as error:
         raise DecodeError(f"topic {message.topic}: the key of the message: {error}") from error
+    if key.startswith(RESERVED):
+        raise DecodeError(f"topic {message.topic}: the key of the message begins with a zero byte")
+    return key

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from voicestream.streams.declarations import accepted, returned
-from voicestream.streams.durations import Duration
+from voicestream.streams.durations import Duration, parse_duration
 from voicestream.streams.errors import TopologyError
 from voicestream.streams.graph import Graph
 from voicestream.streams.message import Event, Result
@@ -16,7 +16,7 @@ from voicestream.streams.middleware.base import Middleware
 from voicestream.streams.operators.pipeline import Pipeline
 from voicestream.streams.policies import Batch, ErrorPolicy
 from voicestream.streams.record import Record
-from voicestream.streams.state import State, Store
+from voicestream.streams.state import Backend, State, Store
 from voicestream.streams.stream import Stream
 from voicestream.streams.table import GlobalTable, Table
 from voicestream.streams.topic import Topic
@@ -221,11 +221,21 @@ class Stage:
         self.middleware.append(middleware)
         return middleware
 
-    def store(self, name: str, type: type[S]) -> Store[S]:
-        """Declare a keyed store; its changelog topic is ``STAGE-NAME-changelog``."""
+    def store(
+        self, name: str, type: type[S], *, backend: Backend | None = None, ttl: Duration | None = None
+    ) -> Store[S]:
+        """Declare a keyed store; its changelog topic is ``STAGE-NAME-changelog``.
+
+        ``backend`` is where this worker keeps its entries, ``"memory"`` or ``"rocksdb"``; ``None``: as the worker's
+        settings say. Entries that have not changed for ``ttl`` of wall-clock time are removed; event time plays no
+        part in it. ``ttl`` is in milliseconds, or text such as ``"1h"``.
+        """
         if name in self.stores:
             raise TopologyError(f"stage {self.name}: there are two stores named {name!r}")
-        store = Store(f"{self.name}-{name}", type)
+        ttl_ms = None if ttl is None else parse_duration(ttl)
+        if ttl_ms == 0:
+            raise TopologyError(f"stage {self.name}, store {name}: a time to live of 0 would keep nothing")
+        store = Store(f"{self.name}-{name}", type, backend=backend, ttl_ms=ttl_ms)
         self.stores[name] = store
         return store
 

@@ -346,7 +346,9 @@ class Store(Generic[S]):
 
     def stale(self, now: int) -> Iterator[list[tuple[int, str]]]:
         """Partition and key of the entries whose time to live is over, in slices of what was looked at."""
-        before = now - (self.ttl_ms or now)
+        if self.ttl_ms is None:
+            return
+        before = now - self.ttl_ms
         found: list[tuple[int, str]] = []
         for count, (number, key, changed_ms) in enumerate(self._times()):
             if (changed_ms or self._since_ms) <= before:

@@ -250,4 +250,8 @@ class TopologyTestDriver:
             if self.now_ms - self._fired_ms[index] >= task.punctuator.every_ms:
                 self._fired_ms[index] = self.now_ms
                 self._emit(await task.run(self.now_ms), (task.punctuator.store,))
+        for store in self._stores():
+            for stale in store.stale(self.now_ms):
+                store.expire(stale, self.now_ms)
+            self._emit((), (store,))
         await self._drain()

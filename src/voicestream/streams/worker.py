@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,10 +22,10 @@ from faust.types import TP
 
 from voicestream.streams.environment import Environment
 from voicestream.streams.errors import StreamsError, TopologyError
+from voicestream.streams.keeper import StateConfig, StoreKeeper
 from voicestream.streams.message import Message, Outgoing, TopicPartition
 from voicestream.streams.metrics import METRICS
 from voicestream.streams.producer import BatchProducer, producer_options
-from voicestream.streams.recovery import recover
 from voicestream.streams.repeated import limit_repeated
 from voicestream.streams.runner import AgentRunner, run_punctuator
 from voicestream.streams.stage import Stage
@@ -48,6 +48,7 @@ class WorkerConfig:
     prepare: Callable[[Sequence[Stage]], Awaitable[None]]
     idempotent: bool = True
     """Whether the broker knows idempotent producers."""
+    state: StateConfig = field(default_factory=StateConfig)
     on_ready: Callable[[], None] = lambda: None
     expected_errors: tuple[type[Exception], ...] = (StreamsError,)
     """Errors whose message says all; of others the trace is logged too."""
@@ -137,6 +138,8 @@ class Worker:
         self._producer: BatchProducer | None = None
         self.stages = stages
         self._stores = {store.name: store for stage in stages for store in stage.stores.values()}
+        options = {"bootstrap_servers": config.bootstrap_servers}
+        self._keeper = StoreKeeper(name, self._stores.values(), config.state, options)
         agents = [agent for stage in stages for agent in stage.agents]
         self._locks = _locks([[store.name for store in agent.stores] for agent in agents], self._stores)
         self._runners = [
@@ -166,6 +169,9 @@ class Worker:
             raise SystemExit(1) from error
         options = producer_options(self._config.bootstrap_servers, idempotent=self._config.idempotent)
         self._producer = BatchProducer(options)
+        self._keeper.open()
+        for expiry in self._keeper.expiries(self._locks, self._opened, self.send):
+            self._spawn(expiry)
         for topic in sorted(self.topics):
             self.app.topics.add(self.app.topic(topic, key_type=bytes, value_type=bytes))
         for runner in self._runners:
@@ -187,6 +193,7 @@ class Worker:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._producer is not None:
             await self._producer.stop(FLUSH_TIMEOUT_S)
+        self._keeper.close()
         for stage in self.stages:
             for stopper in stage.stoppers:
                 await stopper()
@@ -237,12 +244,13 @@ class Worker:
         self._recovery = self._spawn(self._resume())
 
     async def _resume(self) -> None:
-        options = {"bootstrap_servers": self._config.bootstrap_servers}
-        await recover(self._stores.values(), {tp.partition for tp in self.assigned}, options)
+        count = max((self.app.consumer.topic_partitions(topic) or 0 for topic in self.topics), default=0)
+        await self._keeper.recover({tp.partition for tp in self.assigned}, count)
         self._opened.set()
         for runner in self._runners:
             runner.resume(self.assigned)
         self._config.on_ready()
+        await self._keeper.keep_warm()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
