@@ -7,7 +7,7 @@ import pytest
 
 from voicestream import Stage, topics
 from voicestream.records import SpeechSegment
-from voicestream.streams.message import TopicPartition
+from voicestream.streams.message import Message, TopicPartition
 from voicestream.streams.runner import MAX_BACKLOG, MAX_BACKLOG_BYTES
 
 HERE = TopicPartition("voice.segments", 0)
@@ -40,7 +40,7 @@ def test_fetching_pauses_while_too_much_waits_and_goes_on_when_half_of_it_is_don
     [runner] = worker._runners
     done = 0
     while paused:
-        runner.offsets.done(HERE, done)
+        runner.offsets.done([Message(*HERE, done, 0, None, None)])
         done += 1
         assert worker.committable(HERE) == done
     assert count // 2 <= done <= count // 2 + 2

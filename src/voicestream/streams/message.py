@@ -1,8 +1,9 @@
 """What comes from a topic and what goes to one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
+
+import msgspec
 
 from voicestream.streams.record import Record
 
@@ -21,8 +22,7 @@ class TopicPartition(NamedTuple):
     partition: int
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True):  # a struct is made in a sixth of the time of a dataclass
     """A message as the consumer fetched it."""
 
     topic: str
@@ -33,17 +33,20 @@ class Message:
     value: bytes | None
     headers: Headers = ()
 
+    @property
+    def key_text(self) -> str | None:
+        """The key for people to read."""
+        return None if self.key is None else self.key.decode(errors="backslashreplace")
 
-@dataclass(frozen=True, slots=True)
-class Event(Generic[R]):
+
+class Event(msgspec.Struct, Generic[R], frozen=True):
     """A decoded message."""
 
     message: Message
     record: R
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(msgspec.Struct, frozen=True):
     """An encoded message on its way to a topic; ``partition`` of ``None`` lets the key decide."""
 
     topic: str

@@ -1,7 +1,7 @@
 """What waits for an agent, and how far its source partitions may be committed."""
 
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from voicestream.streams.message import Message, TopicPartition
 
@@ -15,8 +15,8 @@ class FifoQueue:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def push(self, message: Message) -> None:
-        self._waiting.append(message)
+    def push(self, messages: Sequence[Message]) -> None:
+        self._waiting.extend(messages)
 
     def take(self, limit: int) -> list[Message]:
         """Up to ``limit`` messages that may be processed now."""
@@ -40,15 +40,16 @@ class KeyedQueue:
     def __len__(self) -> int:
         return self._waiting
 
-    def push(self, message: Message) -> None:
-        key = message.key or b""
-        waiting = self._by_key.get(key)
-        if waiting is None:
-            self._by_key[key] = deque((message,))
-            self._ready.append(key)
-        else:
-            waiting.append(message)
-        self._waiting += 1
+    def push(self, messages: Sequence[Message]) -> None:
+        for message in messages:
+            key = message.key or b""
+            waiting = self._by_key.get(key)
+            if waiting is None:
+                self._by_key[key] = deque((message,))
+                self._ready.append(key)
+            else:
+                waiting.append(message)
+        self._waiting += len(messages)
 
     def take(self, limit: int) -> list[Message]:
         """One message each of up to ``limit`` keys of which none is in work."""
@@ -76,21 +77,30 @@ class OffsetTracker:
     """Which messages of each partition are under way; what lies before the oldest of them may be committed."""
 
     def __init__(self) -> None:
-        self._pending: dict[TopicPartition, dict[int, int]] = {}  # offsets, each with the bytes of its message
-        self._bytes: Counter[TopicPartition] = Counter()
+        self._pending: dict[tuple[str, int], dict[int, int]] = {}  # offsets, each with the bytes of its message
+        self._bytes: Counter[tuple[str, int]] = Counter()
         self._next: dict[TopicPartition, int] = {}
 
-    def received(self, tp: TopicPartition, offset: int, size: int = 0) -> bool:
-        """Note that a message of ``size`` bytes has come at ``offset``; false when it had come before."""
-        if offset < self._next.get(tp, 0):
-            return False
-        self._pending.setdefault(tp, {})[offset] = size
-        self._bytes[tp] += size
-        self._next[tp] = offset + 1
-        return True
+    def received(self, tp: TopicPartition, messages: Sequence[Message]) -> Sequence[Message]:
+        """Note messages that have come, in their order; those of them that had not come before."""
+        following = self._next.get(tp, 0)
+        if messages and messages[0].offset < following:
+            messages = [message for message in messages if message.offset >= following]
+        if messages:
+            sizes = [len(message.value) if message.value is not None else 0 for message in messages]
+            pending = self._pending.setdefault(tp, {})
+            pending.update(zip([message.offset for message in messages], sizes, strict=True))
+            self._bytes[tp] += sum(sizes)
+            self._next[tp] = messages[-1].offset + 1
+        return messages
 
-    def done(self, tp: TopicPartition, offset: int) -> None:
-        self._bytes[tp] -= self._pending.get(tp, {}).pop(offset, 0)
+    def done(self, messages: Iterable[Message]) -> None:
+        """Note messages that have been processed, of any partitions and in any order."""
+        for message in messages:
+            tp = message.topic, message.partition  # as good a key as a TopicPartition, and cheaper
+            pending = self._pending.get(tp)
+            if pending is not None:
+                self._bytes[tp] -= pending.pop(message.offset, 0)
 
     def committable(self, tp: TopicPartition) -> int | None:
         """The offset to go on from after a crash; ``None`` where nothing has come yet."""

@@ -64,9 +64,7 @@ class AgentRunner:
 
     def deliver(self, tp: TopicPartition, messages: Sequence[Message]) -> None:
         """Hand over what was fetched of a partition."""
-        for message in messages:
-            if self.offsets.received(tp, message.offset, len(message.value or b"")):
-                self._queue.push(message)
+        self._queue.push(self.offsets.received(tp, messages))
         self._waiting.set(len(self._queue))
         self._wake.set()
 
@@ -156,8 +154,7 @@ class AgentRunner:
         await self._flush(out)
         if epoch != self._epoch:
             return
-        for message in messages:
-            self.offsets.done(TopicPartition(message.topic, message.partition), message.offset)
+        self.offsets.done(messages)
         self._queue.done(messages)
         if len(self._queue):
             self._wake.set()
