@@ -138,9 +138,9 @@ def test_a_topic_that_is_declared_with_other_partitions_is_refused():
 
 
 PARTITIONS = (
-    "stage count, agent count_0 reads topic orders with 4 partitions, and stage count, agent count_1 reads topic paid "
-    "with 8; they meet by key in count-sums, so a key would be with two workers. Give both topics one number of "
-    "partitions, or send one of them on to a topic that has the number of the other"
+    "stage count, agent count_0 reads topic orders with 4 partitions, stage count, agent count_1 reads topic paid with "
+    "8; they meet by key in count-sums, so a key would be with two workers. Give both topics one number of partitions, "
+    "or send one of them on to a topic that has that of the other"
 )
 
 
@@ -244,6 +244,51 @@ def test_an_agent_takes_something_of_each_input():
         "annotation, or leave the topic out"
     ):
         StreamsStage("pay").agent(topic("orders"), topic("paid", Paid))(pay)
+
+
+def test_a_stream_has_the_type_that_is_wanted_of_it():
+    stage = StreamsStage("pay")
+    with refused("stage pay: of(Paid) of a stream of Order, which has none: name one of these, or read another topic"):
+        stage.stream(topic("orders")).of(Paid)
+
+
+def test_a_stream_and_the_table_that_it_joins_need_one_number_of_partitions():
+    stage = StreamsStage("pay")
+    table = stage.table("paid", topic("paid", Paid, partitions=8))
+    stage.stream(topic("orders", partitions=4)).join(table, lambda order, paid: order).foreach(print)
+    with refused(
+        "stage pay, stream of orders+paid reads topic paid with 8 partitions and topic orders with 4; they meet by key "
+        "in pay-paid, so a key would be with two workers. Give both topics one number of partitions, or send one of "
+        "them on to a topic that has that of the other"
+    ):
+        check([stage])
+
+
+def test_a_repartition_topic_has_the_partitions_of_what_it_is_joined_with():
+    stage = StreamsStage("pay")
+    table = stage.table("paid", topic("paid", Paid, partitions=4))
+    by_id = stage.stream(topic("orders")).of(Order).key_by(lambda order: order.id, name="id")
+    by_id.join(table, lambda order, paid: order).foreach(print)
+    counts = partition_counts([stage], 8)
+    assert counts == {"orders": 8, "paid": 4, "pay-id-repartition": 4, "pay-paid-changelog": 4}
+    check([stage], counts)
+
+
+def test_the_topic_of_a_global_table_may_differ_but_must_be_there():
+    stage = StreamsStage("pay")
+    rates = stage.global_table(topic("rates", Paid, partitions=1))
+    orders = stage.stream(topic("orders", partitions=4, external=True))
+    orders.join(rates, lambda order, rate: order, on=lambda order: order.key).count(name="rated")
+    check([stage])
+    [problem] = unknown_topics([stage])
+    assert problem.startswith("stage pay, a global table reads topic rates, which no stage writes.")
+
+
+def test_a_cycle_of_streams_is_found():
+    stage = StreamsStage("pay")
+    stage.stream(topic("a")).through(topic("b")).to(topic("a"))
+    [problem] = problems([stage])
+    assert problem.startswith("a cycle: a → stage pay, stream of a → b → stage pay, stream of b → a. ")
 
 
 def test_a_store_belongs_to_one_stage():

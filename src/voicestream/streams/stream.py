@@ -53,7 +53,16 @@ class Stream(Generic[T]):
         self._kinds = kinds
 
     def of(self, kind: type[U]) -> "Stream[U]":
-        """The records of one type; several types can share a topic."""
+        """The records of one type; several types can share a topic.
+
+        Raises ``TopologyError`` where the stream has none of them.
+        """
+        if self._kinds is not None and not any(_related(known, kind) for known in self._kinds):
+            raise TopologyError(
+                f"stage {self._stage.name}: of({kind.__name__}) of a stream of "
+                f"{' | '.join(getattr(known, '__name__', str(known)) for known in self._kinds)}, which has none: name "
+                "one of these, or read another topic"
+            )
         return self._then(OfType(kind), (kind,))
 
     def map(self, function: Callable[[T], U], *, type: Any = None) -> "Stream[U]":
@@ -334,6 +343,11 @@ class JoinedStream(Stream[V], Generic[V, U]):
     def late(self) -> "Stream[U]":
         """The records of both sides that came behind event time and grace."""
         return Stream(self._stage, self._join_node.late, None)
+
+
+def _related(known: Any, kind: type) -> bool:
+    """Whether values of type ``known`` may be of ``kind``; of what is no class nobody can tell."""
+    return not isinstance(known, type) or issubclass(known, kind) or issubclass(kind, known)
 
 
 def _returned(function: Callable[..., Any], kind: Any) -> tuple[Any, ...] | None:

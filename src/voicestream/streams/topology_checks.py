@@ -122,11 +122,11 @@ def _partitions(stages: Sequence[Stage], counts: Counts) -> Iterator[str]:
             for other_agent, other, other_count in known[1:]:
                 agent, name, count = known[0]
                 if count != other_count:
+                    reads = "" if other_agent.name == agent.name else f", {_name(other_agent)} reads"
                     yield (
-                        f"{_name(agent)} reads topic {name} with {count} partitions, and {_name(other_agent)} reads "
-                        f"topic {other} with {other_count}; they meet by key in {keeper}, so a key would be with two "
-                        "workers. Give both topics one number of partitions, or send one of them on to a topic that "
-                        "has the number of the other"
+                        f"{_name(agent)} reads topic {name} with {count} partitions{reads or ' and'} topic {other} "
+                        f"with {other_count}; they meet by key in {keeper}, so a key would be with two workers. Give "
+                        "both topics one number of partitions, or send one of them on to a topic that has that of the other"
                     )
 
 
