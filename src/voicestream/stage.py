@@ -10,19 +10,28 @@ from urllib.parse import urlsplit
 import faust
 import prometheus_client
 
-from voicestream import topics
+from voicestream import topics, tracing
 from voicestream.admin import create_topics
 from voicestream.codec import codec
 from voicestream.errors import SettingsError, VoicestreamError
 from voicestream.settings import Settings, settings
 from voicestream.streams.environment import Environment
 from voicestream.streams.errors import StreamsError
+from voicestream.streams.keeper import StateConfig
+from voicestream.streams.middleware.base import Middleware
+from voicestream.streams.middleware.logs import JsonFormatter, bind_logs
 from voicestream.streams.stage import Stage as StreamsStage
 from voicestream.streams.topology import all_changelogs, partition_counts
 from voicestream.streams.topology_checks import problems, refuse, unknown_topics
 from voicestream.streams.worker import WorkerConfig, stages_app
 
 log = logging.getLogger(__name__)
+
+JSON_LOGGING = {
+    "merge": True,  # with Faust's own, which has the level
+    "formatters": {"json": {"()": JsonFormatter}},
+    "handlers": {"default": {"class": "logging.StreamHandler", "formatter": "json"}},
+}
 
 
 class Stage(StreamsStage):
@@ -65,18 +74,28 @@ def worker_config(config: Settings) -> WorkerConfig:
     else:
         timeout_s = config.session_timeout_s
         options |= {"broker_session_timeout": timeout_s, "broker_heartbeat_interval": timeout_s / 4}
+    if config.log_format == "json":
+        options["logging_config"] = JSON_LOGGING
     return WorkerConfig(
         broker=f"kafka://{broker.netloc or 'none'}",
-        environment=Environment(codec(), topics.dlq),
+        environment=Environment(codec(), topics.dlq, _middleware(config)),
         options=options,
         prepare=partial(_prepare, config),
         idempotent=broker.scheme != "embedded",
+        state=StateConfig(config.state, config.state_folder, config.standby),
         on_ready=_say_ready,
         expected_errors=(VoicestreamError, StreamsError),
     )
 
 
+def _middleware(config: Settings) -> list[Middleware]:
+    logs = [bind_logs] if config.log_format == "json" else []
+    return [*logs, tracing.middleware(config.tracing)] if config.tracing is not None else [*logs]
+
+
 async def _prepare(config: Settings, stages: Sequence[StreamsStage]) -> None:
+    if config.tracing is not None:
+        tracing.start(config.tracing, f"voicestream.{stages[0].name}" if len(stages) == 1 else "voicestream")
     if config.metrics_port is not None:
         _serve_metrics(config.metrics_port)
     await _create_topics(config, stages)

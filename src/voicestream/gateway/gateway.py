@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from voicestream import tracing
 from voicestream.gateway.auth import ApiKeys
 from voicestream.gateway.consumer import ResultConsumer
 from voicestream.gateway.feed import Feed
@@ -15,6 +16,9 @@ from voicestream.gateway.stats import GatewayStats
 from voicestream.records import UtteranceResult
 from voicestream.settings import Settings
 from voicestream.streams.record import Record
+
+if TYPE_CHECKING:
+    from voicestream.gateway.tracing import CallTraces
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +39,9 @@ class Gateway:
 
     async def start(self) -> None:
         """Begin to work; a broker that is not there is no error, but the gateway is not ready then."""
-        self.producer = RecordProducer(self.servers, self.embedded, self.settings.gateway_buffer_mb * 1024 * 1024)
+        self.producer = RecordProducer(
+            self.servers, self.embedded, self.settings.gateway_buffer_mb * 1024 * 1024, _traces(self.settings.tracing)
+        )
         self.sessions = Sessions(self.producer, self.stats, self.settings.gateway_grace_s)
         self.reader = ResultConsumer(self.servers, self._receive, self.stats)
         await self.producer.start()
@@ -132,3 +138,12 @@ class Gateway:
             "ready": self.not_ready() is None,
             "not_ready": self.not_ready(),
         }
+
+
+def _traces(endpoint: str | None) -> "CallTraces | None":
+    if endpoint is None:
+        return None
+    provider = tracing.provider(endpoint, "voicestream.gateway")
+    from voicestream.gateway.tracing import CallTraces
+
+    return CallTraces(provider)

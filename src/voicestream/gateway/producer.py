@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
@@ -15,6 +15,9 @@ from voicestream.gateway.protocol import Refusal
 from voicestream.streams.producer import producer_options
 from voicestream.streams.record import Record
 from voicestream.streams.topic import Topic
+
+if TYPE_CHECKING:
+    from voicestream.gateway.tracing import CallTraces
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +48,8 @@ class RecordProducer:
     A message stays in the queue until the broker has it; ``room`` makes senders of audio wait when the queue is full.
     """
 
-    def __init__(self, servers: str, embedded: bool, buffer_bytes: int) -> None:
+    def __init__(self, servers: str, embedded: bool, buffer_bytes: int, traces: "CallTraces | None" = None) -> None:
+        self._traces = traces
         self.servers = servers
         self.buffer_bytes = buffer_bytes
         self.queued_bytes = 0
@@ -76,7 +80,8 @@ class RecordProducer:
             if delivered is not None:
                 delivered(error)
 
-        self._producer.produce(topic.name, value, key=record.key, on_delivery=report)
+        headers: dict[str, Any] = {} if self._traces is None else {"headers": list(self._traces.headers(record))}
+        self._producer.produce(topic.name, value, key=record.key, on_delivery=report, **headers)
         self.queued_bytes += size
         self._busy.set()
 
@@ -106,6 +111,8 @@ class RecordProducer:
             log.error("%d messages were not taken by the broker and are lost", left)
             self._producer.purge()
             self._producer.poll(0)
+        if self._traces is not None:
+            await asyncio.to_thread(self._traces.stop)
         return left
 
     async def _poll_forever(self) -> None:

@@ -71,7 +71,7 @@ class Codec:
         """The record in ``data``; raises ``DecodeError`` saying what is wrong with the bytes."""
         if data is None:
             raise DecodeError(f"topic {topic.name}: the message has no value")
-        header = data[: 5 if data.startswith(CONFLUENT) else 10]
+        header = _header(data)
         reading = self._readings.get((topic, header)) or self._reading(topic, header)
         stream = io.BytesIO(data)
         stream.seek(len(header))
@@ -85,6 +85,17 @@ class Codec:
         # Damaged bytes make the reader fail in many ways (EOFError, IndexError, MemoryError, UnicodeDecodeError …).
         except Exception as error:
             name = reading.kind.__name__
+            raise DecodeError(f"topic {topic.name}: not a valid {name}: {type(error).__name__}: {error}") from error
+
+    def datum(self, topic: Topic[Any], data: bytes | None) -> tuple[str, Any]:
+        """Name and plain values of what is in ``data``, whether or not ``topic`` carries it; raises ``DecodeError``."""
+        if data is None:
+            raise DecodeError(f"topic {topic.name}: the message has no value")
+        header = _header(data)
+        writer, name = self._writer_schema(topic, header)
+        try:
+            return name, fastavro.schemaless_reader(io.BytesIO(data[len(header) :]), writer, None)
+        except Exception as error:  # as in decode
             raise DecodeError(f"topic {topic.name}: not a valid {name}: {type(error).__name__}: {error}") from error
 
     def _writing(self, topic: Topic[Any], kind: type[Record]) -> _Writing:
@@ -128,6 +139,10 @@ class Codec:
                 raise DecodeError(f"topic {topic.name}: schema {schema_id} of the registry is no record")
             return parsed, parsed["name"].rpartition(".")[2]
         raise DecodeError(f"topic {topic.name}: no Avro framing, the message begins with {header.hex() or 'nothing'}")
+
+
+def _header(data: bytes) -> bytes:
+    return data[: 5 if data.startswith(CONFLUENT) else 10]
 
 
 def check_records(schemas: SchemaSet, records: Iterable[type[Record]]) -> list[str]:

@@ -40,8 +40,10 @@ class Failures:
         if action == "fail":
             raise error
         where = f"{message.topic}[{message.partition}]@{message.offset}"
+        about = {"stage": self._stage, "agent": self._agent, "step": step, "topic": message.topic,
+                 "partition": message.partition, "offset": message.offset, "key": message.key_text}  # fmt: skip
         log.error("stage %s, agent %s: %s of %s failed (%s): %s: %s", self._stage, self._agent, step, where, action,
-                  type(error).__name__, error)  # fmt: skip
+                  type(error).__name__, error, extra=about)  # fmt: skip
         if action == "dead_letter":
             out.append(self._letter(step, message, error))
 
