@@ -126,7 +126,8 @@ def _partitions(stages: Sequence[Stage], counts: Counts) -> Iterator[str]:
                     yield (
                         f"{_name(agent)} reads topic {name} with {count} partitions{reads or ' and'} topic {other} "
                         f"with {other_count}; they meet by key in {keeper}, so a key would be with two workers. Give "
-                        "both topics one number of partitions, or send one of them on to a topic that has that of the other"
+                        "both topics one number of partitions, or send one of them on to a topic that has that of the "
+                        "other"
                     )
 
 
