@@ -342,7 +342,7 @@ def test_stoppers_run_at_the_end_and_also_when_the_start_failed():
 def test_a_key_that_is_no_text_becomes_a_dead_letter_and_the_others_go_on():
     stage = counter()
     with TopologyTestDriver(stage) as driver:
-        driver.topic(topics.transcripts)._driver._append([_outgoing(driver, said(0), key=b"\xff\xfe")])
+        driver.topic(topics.transcripts)._driver._append(_outgoing(driver, said(0), key=b"\xff\xfe"))
         driver.topic(topics.transcripts).send(said(1))
         letter = driver.topic(topics.dlq).read()
         assert driver.topic(topics.insights).read().number == 1

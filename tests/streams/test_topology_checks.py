@@ -17,6 +17,7 @@ from voicestream.streams.stage import Stage as StreamsStage
 from voicestream.streams.topic import Topic
 from voicestream.streams.topology import partition_counts
 from voicestream.streams.topology_checks import check, problems, unknown_topics
+from voicestream.testing import TopologyTestDriver
 
 
 class Order(Record, frozen=True, kw_only=True):
@@ -302,6 +303,11 @@ def test_a_store_belongs_to_one_stage():
         "declare one with store() of this stage"
     ):
         stage.agent(topic("orders"), state=other.stores["sums"])(pay)
+
+
+def test_the_driver_refuses_what_a_worker_would():
+    with pytest.raises(TopologyError, match="a cycle: a → "):
+        TopologyTestDriver(through("one", topic("a"), topic("b")), through("two", topic("b"), topic("a")))
 
 
 def test_an_app_of_stages_that_do_not_fit_is_refused():

@@ -64,8 +64,8 @@ class Graph:
         known = self._sources.setdefault(source.topic.name, source)
         if (known.time, known.idle_ms, known.timeless) != (source.time, source.idle_ms, source.timeless):
             raise TopologyError(
-                f"stage {self._stage.name}: topic {source.topic.name} is read twice, with another time or idle, or as a "
-                "stream and as a table: read it once, and use the stream several times (a table as table.to_stream())"
+                f"stage {self._stage.name}: topic {source.topic.name} is read twice, with another time or idle, or as "
+                "a stream and as a table: read it once, and use the stream several times (a table as table.to_stream())"
             )
         self._errors.setdefault(id(known), errors or self._stage.errors)
         return known

@@ -119,15 +119,45 @@ class Stream(Generic[T]):
             raise ValueError(f"concurrency={concurrency}: let it be 1 or more")
         return self._then(MapAsync(function, concurrency, order), _returned(function, type))
 
+    @overload
     def process(
         self,
-        function: "Callable[[T, State[S]], U | Iterable[U] | None | Awaitable[U | Iterable[U] | None]]",
+        function: Callable[[T, State[S]], list[U]] | Callable[[T, State[S]], Awaitable[list[U]]],
         *,
         state: Store[S],
         every: Every | Sequence[Every] = (),
         type: Any = None,
-    ) -> "Stream[U]":
-        """A function of each value and the state of its key: it returns a value, a list of them, or ``None``.
+    ) -> "Stream[U]": ...
+
+    @overload
+    def process(
+        self,
+        function: Callable[[T, State[S]], Awaitable[U | None]],
+        *,
+        state: Store[S],
+        every: Every | Sequence[Every] = (),
+        type: Any = None,
+    ) -> "Stream[U]": ...
+
+    @overload
+    def process(
+        self,
+        function: Callable[[T, State[S]], U | None],
+        *,
+        state: Store[S],
+        every: Every | Sequence[Every] = (),
+        type: Any = None,
+    ) -> "Stream[U]": ...
+
+    def process(
+        self,
+        function: Callable[[T, State[S]], Any],
+        *,
+        state: Store[S],
+        every: Every | Sequence[Every] = (),
+        type: Any = None,
+    ) -> "Stream[Any]":
+        """A function, sync or async, of each value and the state of its key: it returns a value, a list, or ``None``.
 
         ``every`` are punctuators: functions of a time and a state, called for each key, that return the same.
         """
@@ -327,8 +357,8 @@ class Stream(Generic[T]):
     def _same_stage(self, other: "Stage", what: str) -> None:
         if other is not self._stage:
             raise TopologyError(
-                f"{what}: one side is of stage {self._stage.name}, the other of {other.name}: let one of them write to a "
-                "topic, and read that"
+                f"{what}: one side is of stage {self._stage.name}, the other of {other.name}: let one of them write to "
+                "a topic, and read that"
             )
 
 

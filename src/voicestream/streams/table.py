@@ -77,8 +77,8 @@ class Table(Generic[T]):
     def _join(self, other: "Table[Any]", function: Callable[[Any, Any], Any], how: How) -> "Table[Any]":
         if other.stage is not self.stage:
             raise TopologyError(
-                f"join: one table is of stage {self.stage.name}, the other of {other.stage.name}: let one of them write "
-                "to a topic, and make a table of that"
+                f"join: one table is of stage {self.stage.name}, the other of {other.stage.name}: let one of them "
+                "write to a topic, and make a table of that"
             )
         node = JoinTables(self.view, other.view, function, how)
         self.view.then(node.left)

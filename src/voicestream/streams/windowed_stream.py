@@ -104,7 +104,7 @@ class WindowedTable(Generic[T, R]):
         return self._stream(self._window.final, None)
 
     def late(self) -> "Stream[T]":
-        """The records that came when all their windows were closed; they are counted as ``voicestream_late_records``."""
+        """The records that came when all their windows were closed; ``voicestream_late_records`` counts them."""
         return self._stream(self._window.late, self._kinds)
 
     def _stream(self, node: Node, kinds: tuple[Any, ...] | None) -> "Stream[Any]":
@@ -139,6 +139,7 @@ def known_kind(stage: "Stage", kinds: tuple[Any, ...] | None, what: str) -> Any:
     if len(kinds) != 1:
         names = " | ".join(getattr(kind, "__name__", str(kind)) for kind in kinds)
         raise TopologyError(
-            f"stage {stage.name}, {what}: the values are {names}, and a store keeps one type: narrow them with .of(Type)"
+            f"stage {stage.name}, {what}: the values are {names}, and a store keeps one type: narrow them "
+            "with .of(Type)"
         )
     return kinds[0]

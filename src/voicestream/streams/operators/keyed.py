@@ -3,11 +3,11 @@
 import copy
 import heapq
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
-from voicestream.streams.message import Result
+from voicestream.streams.durations import Duration, parse_duration
 from voicestream.streams.operators.node import Item, Node, Run
 from voicestream.streams.state import Fence, State, Store
 
@@ -164,14 +164,18 @@ class TimedNode(KeyedNode[S]):
 
 @dataclass(frozen=True)
 class Every:
-    """A punctuator of ``process``: ``function(now_ms, state)`` for every key, each ``interval_ms``.
+    """A punctuator of ``process``: ``function(now_ms, state)``, sync or async, for every key, each ``interval``.
 
     ``time`` is ``"wall"``: the clock on the wall, or ``"stream"``: event time, which stands still without records.
     """
 
-    interval_ms: int
-    function: Callable[[int, State[Any]], Result | Awaitable[Result]]
+    interval: Duration
+    function: Callable[[int, State[Any]], Any]
     time: Literal["wall", "stream"] = "wall"
+
+    @property
+    def interval_ms(self) -> int:
+        return parse_duration(self.interval)
 
 
 class Process(KeyedNode[S]):
@@ -182,7 +186,8 @@ class Process(KeyedNode[S]):
     def __init__(self, store: Store[S], function: Callable[[Any, State[S]], Any], every: Sequence[Every] = ()) -> None:
         super().__init__(store)
         self._function = function
-        self._every = every
+        self._by_wall = [punctuator for punctuator in every if punctuator.time == "wall"]
+        self._by_stream = [punctuator for punctuator in every if punctuator.time == "stream"]
         self._fired: dict[tuple[int, int], int] = {}
         self._partitions: Sequence[int] = ()
 
@@ -190,7 +195,10 @@ class Process(KeyedNode[S]):
         stale = run.stale(self._store)
         made: list[Item] = []
         for item in items:
-            if (item.source if item.source >= 0 else ~item.source) in stale:
+            number = item.source if item.source >= 0 else ~item.source
+            for every in self._by_stream:
+                made += await self._fire(every, item.partition, item.watermark_ms, ~number, run)
+            if number in stale:
                 continue
             state = self.take(item, run)
             if state is None:
@@ -206,35 +214,35 @@ class Process(KeyedNode[S]):
         await self.emit(made, run)
 
     async def advance(self, partition: int, watermark_ms: int, run: Run) -> None:
-        for number, every in enumerate(self._every):
-            if every.time == "stream":
-                await self._fire(number, every, partition, watermark_ms, watermark_ms, run)
+        for every in self._by_stream:
+            await self.emit(await self._fire(every, partition, watermark_ms, -1, run), run)
 
     async def tick(self, run: Run) -> None:
-        for number, every in enumerate(self._every):
-            if every.time == "wall":
-                for partition in self._partitions:
-                    await self._fire(number, every, partition, run.now_ms, run.now_ms, run)
+        for every in self._by_wall:
+            for partition in self._partitions:
+                await self.emit(await self._fire(every, partition, run.now_ms, -1, run), run)
 
-    async def _fire(self, number: int, every: Every, partition: int, now_ms: int, time_ms: int, run: Run) -> None:
-        fired = self._fired.setdefault((number, partition), now_ms - now_ms % every.interval_ms)
-        if now_ms < fired + every.interval_ms:
-            return
-        self._fired[number, partition] = now_ms - now_ms % every.interval_ms
-        made = []
+    async def _fire(self, every: Every, partition: int, now_ms: int, source: int, run: Run) -> list[Item]:
+        """Call a punctuator for each key, where its time has come; what it returned."""
+        begun_ms = now_ms - now_ms % every.interval_ms
+        if begun_ms <= self._fired.setdefault((id(every), partition), begun_ms):
+            return []
+        self._fired[id(every), partition] = begun_ms
+        made: list[Item] = []
         for key in list(self._store.keys(partition)):
+            item = Item(key, None, now_ms, now_ms, partition, source)
             state = self.open(partition, key)
-            item = Item(key, None, time_ms, time_ms, partition, -1)
+            before = copy.deepcopy(state.value)
             try:
                 result = every.function(now_ms, state)
                 if inspect.isawaitable(result):
                     result = await result
             except Exception as error:
-                self._store.roll_back(state)
+                state.value = before
                 run.fail(self, item, error)
             else:
                 made += [item._replace(value=value) for value in several(result)]
-        await self.emit(made, run)
+        return made
 
     def recovered(self, partitions: Sequence[int], now_ms: int) -> None:
         self._partitions = partitions

@@ -7,7 +7,6 @@ from voicestream.streams.message import TopicPartition
 from voicestream.streams.operators.node import Node
 from voicestream.streams.topic import Topic
 
-
 BEGINNING = -(1 << 62)
 WATERMARK = ""
 """Stands for a topic where a store remembers the watermark of a partition."""
