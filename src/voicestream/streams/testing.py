@@ -19,6 +19,7 @@ from voicestream.streams.state import Store
 from voicestream.streams.table import GlobalTable
 from voicestream.streams.task import PunctuatorTask, task_of
 from voicestream.streams.topic import Topic
+from voicestream.streams.topology_checks import check
 
 R = TypeVar("R", bound=Record)
 
@@ -88,7 +89,8 @@ class DrivenTopic(Generic[R]):
 class TopologyTestDriver:
     """Runs stages on topics of one partition in memory. Use it as a context manager.
 
-    Time stands still until ``advance`` moves it; then punctuators fire.
+    Time stands still until ``advance`` moves it; then punctuators fire. Raises ``TopologyError`` for stages that do not
+    fit together.
     """
 
     def __init__(
@@ -98,6 +100,7 @@ class TopologyTestDriver:
         dead_letters: Topic[DeadLetter | LetterReplay],
         start_ms: int = 1_700_000_000_000,
     ) -> None:
+        check(stages)
         self.now_ms = start_ms
         self._environment = Environment(codec, dead_letters)
         self._stages = stages
