@@ -13,10 +13,10 @@ BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=[(), ("--windowed",)], ids=["plain", "windowed"])
+def project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("project")
-    written = CliRunner().invoke(app, ["agent", "new", "asked_questions", "--folder", str(folder)])
+    written = CliRunner().invoke(app, ["agent", "new", "asked_questions", *request.param, "--folder", str(folder)])
     assert written.exit_code == 0, written.output
     return folder
 
@@ -46,6 +46,10 @@ def test_the_agent_is_typed(project):
 @pytest.mark.parametrize("check", [("check",), ("format", "--check")], ids=["check", "format"])
 def test_ruff_likes_it_by_the_rules_of_this_repository(project, check):
     run(BIN / "ruff", *check, "--no-cache", "--config", ROOT / "pyproject.toml", ".", cwd=project)
+
+
+def test_it_fits_the_stages_that_are_there(project):
+    run(BIN / "voicestream", "topology", "--check", cwd=project)
 
 
 def test_nothing_is_overwritten(project):

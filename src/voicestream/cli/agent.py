@@ -19,6 +19,7 @@ _FILES = {
     "schemas/{name}.avsc": "schema.avsc.txt",
     "tests/test_{name}.py": "test.py.txt",
 }
+_WINDOWED = {path: f"windowed_{template}" for path, template in _FILES.items()}
 
 
 @app.callback()
@@ -30,13 +31,16 @@ def group() -> None:
 def new(
     name: Annotated[str, typer.Argument(help="Name of the agent and of its stage, such as asked_questions.")],
     folder: Annotated[Path, typer.Option(help="Where agents/, schemas/ and tests/ are.")] = Path(),
+    windowed: Annotated[bool, typer.Option("--windowed", help="One that counts by windows of event time.")] = False,
 ) -> None:
     """Write agents/NAME.py, schemas/NAME.avsc and tests/test_NAME.py, to be changed into what you need."""
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise SettingsError(f"an agent cannot be called {name!r}: use small letters, digits and _, a letter first")
     if iskeyword(name):
         raise SettingsError(f"an agent cannot be called {name!r}: Python has that word for itself")
-    wanted = {folder / path.format(name=name): template for path, template in _FILES.items()}
+    wanted = {
+        folder / path.format(name=name): template for path, template in (_WINDOWED if windowed else _FILES).items()
+    }
     taken = [str(path) for path in wanted if path.exists()]
     if taken:
         raise SettingsError(f"{', '.join(taken)} exists already: choose another name, or remove it")
