@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import faust
 from aiokafka import TopicPartition as KafkaTopicPartition
 from aiokafka.errors import IllegalStateError
+from aiokafka.protocol.group import JoinGroupRequest
 from faust.transport.consumer import RecordMap
 from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
 from faust.types import TP
@@ -109,10 +110,17 @@ class StagesConsumer(FaustConsumer):
         return offset
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        if self._is_expelled():
+            self.stages.discard()  # others have the partitions already: what is in work must not be sent any more
         await self.stages.pause()
         await self.commit()
         self.stages.discard()
         await super().on_partitions_revoked(revoked)
+
+    def _is_expelled(self) -> bool:
+        """Whether the group went on without us, as after a sleep longer than the session time-out."""
+        coordinator = self._thread._ensure_consumer()._coordinator
+        return bool(coordinator.member_id == JoinGroupRequest.UNKNOWN_MEMBER_ID)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         self.stages.discard()
