@@ -69,6 +69,13 @@ class Worker:
     def terminate(self) -> None:
         os.kill(self._child.pid, signal.SIGTERM)
 
+    def freeze(self) -> None:
+        """Stop it where it is, as a machine that sleeps; ``thaw`` lets it go on."""
+        os.kill(self._child.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.kill(self._child.pid, signal.SIGCONT)
+
     def wait(self, within_s: float = PATIENCE_S) -> int:
         """The exit code."""
         process = self._child._process

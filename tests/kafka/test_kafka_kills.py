@@ -1,5 +1,7 @@
 """Workers that die, come and go on real Kafka: every reading counts once, in the state and in what is sent."""
 
+import time
+
 import pytest
 
 from tests.kafka.support import Run, last, readings, truth
@@ -50,3 +52,20 @@ def test_a_second_worker_joins_and_leaves_while_readings_come(run: Run) -> None:
     assert run.sent(run.topics.totals.name) == len(given), "nobody died, so nothing was sent twice"
     for worker in (first, second):
         assert "Traceback" not in worker.said()
+
+
+def test_a_worker_that_slept_while_another_took_its_place_spoils_nothing(run: Run) -> None:
+    given = readings(0, 900)
+    first = run.worker("slow", "first")
+    run.kafka.send(run.topics.readings, *given[:300])
+    time.sleep(1)
+    first.freeze()  # in the middle of them, with nothing sent
+    run.worker("slow", "second")
+    run.kafka.send(run.topics.readings, *given[300:600])
+    run.wait_committed("slow", 600)
+    first.thaw()  # it goes on with what is not its work any more
+    wait_until("both share", lambda: first.said().count("state is recovered") == 2)
+    run.kafka.send(run.topics.readings, *given[600:])
+    run.wait_committed("slow", len(given))
+    assert run.totals() == truth(given)
+    assert run.state("slow") == last(truth(given))
