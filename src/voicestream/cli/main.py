@@ -18,7 +18,10 @@ class Commands(LazyGroup):
         "topology": ("voicestream.cli.topology:topology", "Print the graph of stages and topics."),
         "sql": ("voicestream.cli.sql:sql", "Ask the configured ClickHouse."),
         "db": ("voicestream.cli.db:app", "Create and update the tables of ClickHouse."),
-        "topics": ("voicestream.cli.topics:app", "Create the topics on the configured broker."),
+        "topics": (
+            "voicestream.cli.topics:app",
+            "Create the topics on the configured broker, and read what is on them.",
+        ),
         "dlq": ("voicestream.cli.dlq:app", "List dead letters, show them, and put their messages back."),
         "models": ("voicestream.cli.models:app", "List and download model weights."),
         "schemas": ("voicestream.cli.schemas:app", "Check and register the Avro schemas."),

@@ -28,6 +28,9 @@ def up() -> None:
             typer.echo(
                 f"Ask ClickHouse:      VOICESTREAM_CLICKHOUSE={stack.settings.clickhouse} voicestream sql 'QUERY'"
             )
+            typer.echo(
+                f"An agent of yours:   VOICESTREAM_BROKER={stack.settings.broker} faust -A agents.NAME worker -l info"
+            )
             typer.echo("Ctrl-C stops it all.")
             while True:
                 stack.check()
