@@ -102,15 +102,20 @@ def test_a_bad_record_is_a_letter_and_after_the_mend_it_is_processed_once(
 
     [message] = [m for m in wait_until("the message is back", lambda: back(there)) if m]
     assert (message.key(), message.value()) == (b"c", codec().encode(topics.transcripts, ODD))
-    assert message.headers() == [("voicestream-replayed-from", letter_id.encode())]
+    assert message.headers() == [
+        ("voicestream-replayed-from", letter_id.encode()),
+        ("voicestream-replayed-for", b"dlq-test/count"),
+    ]
     assert rows("--error", "ValueError")[0]["replay"] == f"voice.transcripts[{message.partition()}]@{message.offset()}"
 
     again = dlq("replay", letter_id)
     assert again.exit_code == 1
     assert "is on voice.transcripts" in again.stdout
     assert "0 of 1 put back" in again.stdout
-    forced = dlq("replay", letter_id, "--force")
+    forced = dlq("replay", letter_id, "--force", "--for-all")
     assert (forced.exit_code, "1 of 1 put back" in forced.stdout) == (0, True)
+    last = wait_until("it is there again", lambda: back(there)[1:])[-1]
+    assert last.headers() == [("voicestream-replayed-from", letter_id.encode())]
 
 
 def back(there: Topics) -> list[object]:

@@ -17,7 +17,7 @@ from voicestream.streams.delivery import deliver
 from voicestream.streams.environment import Environment
 from voicestream.streams.errors import RegistryError, SendError, StreamsError
 from voicestream.streams.failures import Failures
-from voicestream.streams.message import Message, Outgoing, TopicPartition
+from voicestream.streams.message import REPLAYED_FOR, Message, Outgoing, TopicPartition
 from voicestream.streams.policies import Action, Step
 from voicestream.streams.runner import AgentRunner
 from voicestream.streams.schemas import Schema, SchemaSet
@@ -125,6 +125,15 @@ async def test_bad_bytes_are_not_tried_again():
         out = await AgentTask(agent, ENVIRONMENT).run([Message(topics.transcripts.name, 0, 7, 0, b"c", b"no Avro")])
     assert [(letter.step, letter.offset) for letter in letters(out)] == [("decode", 7)]
     assert registry.asked == 0
+
+
+@pytest.mark.parametrize(("address", "taken"), [(b"noting/note", 1), (b"noting/other", 0), (b"other/note", 0)])
+async def test_what_was_put_back_for_another_agent_is_passed_over(address: bytes, taken: int):
+    [agent] = noting(ErrorPolicy()).agents
+    value = codec().encode(topics.transcripts, transcript())
+    headers = (("traceparent", b"x"), (REPLAYED_FOR, address))
+    out = await AgentTask(agent, ENVIRONMENT).run([Message(topics.transcripts.name, 0, 7, 0, b"c", value, headers)])
+    assert len(out) == taken
 
 
 async def test_state_is_as_it_was_at_each_try():

@@ -97,6 +97,9 @@ def replay_letters(
     limit: Limit = None,
     all_letters: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    for_all: Annotated[
+        bool, typer.Option("--for-all", help="For every agent that reads the topic, not only the one that failed.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Also what was put back before.")] = False,
 ) -> None:
     """Put the messages of dead letters back on their topics, as they were.
@@ -117,14 +120,14 @@ def replay_letters(
         if dry_run:
             typer.echo(f"{one.letter.letter_id}: would be put on {one.letter.topic}")
     if not dry_run:
-        _run(_put_back(chosen))
+        _run(_put_back(chosen, for_all))
     typer.echo(f"{len(chosen)} of {len(found)} {'would be ' if dry_run else ''}put back")
     if letter_ids and len(chosen) < len(found):
         raise typer.Exit(1)
 
 
-async def _put_back(letters: list[DeadLetter]) -> None:
-    async for letter, now in replay(settings(), letters):
+async def _put_back(letters: list[DeadLetter], for_all: bool) -> None:
+    async for letter, now in replay(settings(), letters, for_all=for_all):
         typer.echo(f"{letter.letter_id}: put on {place(letter, now)}")
 
 

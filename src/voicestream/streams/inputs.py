@@ -8,7 +8,7 @@ from voicestream.streams.entries import RESERVED
 from voicestream.streams.environment import Environment
 from voicestream.streams.errors import DecodeError, StreamsError
 from voicestream.streams.failures import Failures
-from voicestream.streams.message import Event, Message, Outgoing
+from voicestream.streams.message import REPLAYED_FOR, Event, Message, Outgoing
 from voicestream.streams.middleware.retries import while_away
 from voicestream.streams.policies import Retry, final
 from voicestream.streams.record import Record
@@ -22,6 +22,7 @@ class Inputs:
         self._codec = environment.codec
         self._topics = {topic.name: topic for topic in agent.inputs}
         self._accepts = agent.accepts
+        self._address = f"{agent.stage}/{agent.name}".encode()
         self._keyed = agent.store is not None
         pipeline = agent.pipeline
         self._tables = {source.topic.name for source in pipeline.sources if source.timeless} if pipeline else set()
@@ -29,13 +30,16 @@ class Inputs:
         self._failures = failures
 
     async def decode(self, messages: Sequence[Message], out: list[Outgoing]) -> list[Event[Any]]:
-        """The events of the records that the agent takes; dead letters of the others are appended to ``out``.
+        """The events of the records that the agent takes; dead letters of what is no record are appended to ``out``.
 
+        A message that was put back for another agent is passed over: this one had no trouble with it.
         Raises what the policy ``fail`` lets through, and ``RegistryError`` where no policy says to try again.
         """
         again = isinstance(self._policy, Retry)
         events: list[Event[Any]] = []
         for message in messages:
+            if message.headers and _for_another(message, self._address):
+                continue
             try:
                 record = (
                     await while_away(self._policy, partial(self._record, message)) if again else self._record(message)
@@ -65,3 +69,7 @@ def key_of(message: Message, record: Record) -> str:
     if key.startswith(RESERVED):
         raise DecodeError(f"topic {message.topic}: the key of the message begins with a zero byte")
     return key
+
+
+def _for_another(message: Message, address: bytes) -> bool:
+    return any(name == REPLAYED_FOR and value != address for name, value in message.headers)

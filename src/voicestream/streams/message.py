@@ -14,6 +14,9 @@ Headers = Sequence[tuple[str, bytes]]
 MAX_VALUE_BYTES = 1_000_000
 """What a Kafka broker takes unless told otherwise is 1 MiB, with key and headers."""
 
+REPLAYED_FOR = "voicestream-replayed-for"
+"""Header of a message that was put back on its topic for one agent alone: its ``STAGE/AGENT``."""
+
 
 class TopicPartition(NamedTuple):
     """One partition of one topic."""
