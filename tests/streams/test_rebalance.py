@@ -72,14 +72,14 @@ async def test_a_record_in_work_when_its_partition_was_taken_over_again_is_count
     tp = TopicPartition(*HERE)
     loop = asyncio.create_task(runner.loop())
     try:
-        runner.resume()
+        runner.resume({tp})
         runner.deliver(tp, [message(0)])
         await started.wait()
         await runner.pause(0.01)  # it is too slow, so the partition goes and comes again
         runner.discard()
         counts.drop()
         runner.deliver(tp, [message(0)])
-        runner.resume()
+        runner.resume({tp})
         go.set()
         async with asyncio.timeout(5):
             while runner.backlog(tp):  # noqa: ASYNC110
