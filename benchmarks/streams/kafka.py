@@ -65,7 +65,7 @@ class Kafka:
         return sent
 
     def ends(self, topic: str) -> dict[int, int]:
-        """The end of each partition; a topic that was just made may have no leader for a moment."""
+        """The end of each partition."""
         deadline = time.monotonic() + 30
         while True:
             try:
@@ -74,6 +74,8 @@ class Kafka:
             except KafkaException:
                 if time.monotonic() > deadline:
                     raise
+                # A client that asked before the topic had leaders remembers for long that it has none.
+                self._admin = AdminClient(self._base)
                 time.sleep(0.1)
 
     def read(self, topic: str, starts: dict[int, int]) -> list[Output]:

@@ -21,7 +21,7 @@ from voicestream.embedded.child import Child
 from voicestream.errors import EmbeddedError
 
 DAY_MS = 86_400_000
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 90.0
 DRAIN_TIMEOUT_S = 120.0
 RATE = 1_000  # events a second, for the latencies
 
@@ -127,10 +127,9 @@ class _Run:
         phase, starts = self._next(events), self._kafka.ends(self._results)
         os.kill(worker.pid, signal.SIGSTOP)
         self._send(phase)
-        samples = [(time.time(), cpu_seconds(worker.pid))]
+        samples = [_sample(worker)]
         os.kill(worker.pid, signal.SIGCONT)
-        sample = lambda: samples.append((time.time(), cpu_seconds(worker.pid)))  # noqa: E731
-        drained = self._wait(worker, phase, starts, DRAIN_TIMEOUT_S, sample)
+        drained = self._wait(worker, phase, starts, DRAIN_TIMEOUT_S, lambda: samples.append(_sample(worker)))
         if drained is None:
             raise FailedError(f"it did not drain {events:,} events within {DRAIN_TIMEOUT_S:.0f} s{self._what}")
         seconds = drained.done_ms / 1000 - samples[0][0]
@@ -151,12 +150,13 @@ class _Run:
         phase, starts = self._next(seconds * RATE), self._kafka.ends(self._results)
         before = cpu_seconds(worker.pid)
         sent = self._kafka.send_at_rate(self._frames, phase.frames(), RATE)
-        used = cpu_seconds(worker.pid) - before
+        samples = [_sample(worker)]
         self._kafka.fill(self._frames, phase.closing())
-        answered = self._wait(worker, phase, starts, 30.0)
+        answered = self._wait(worker, phase, starts, 30.0, lambda: samples.append(_sample(worker)))
         if answered is None:
             raise FailedError(f"at {RATE:,} events/s results are missing after 30 s{self._what}")
-        return [end - start for start, end in zip(sent, answered.answered_ms, strict=True)], used
+        latencies = [end - start for start, end in zip(sent, answered.answered_ms, strict=True)]
+        return latencies, _at(samples, answered.done_ms / 1000) - before
 
     def _next(self, events: int) -> Phase:
         return Phase(next(self._numbers), self._base_ms + next(self._phases) * PHASE_MS, events)
@@ -203,8 +203,14 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def _sample(worker: Child) -> tuple[float, float]:
+    return time.time(), cpu_seconds(worker.pid)
+
+
 def _at(samples: list[tuple[float, float]], at: float) -> float:
-    """The CPU time at a moment between two samples."""
+    """The CPU time at a moment, in a straight line between two samples."""
+    if at <= samples[0][0]:
+        return samples[0][1]
     for (t0, c0), (t1, c1) in pairwise(samples):
         if t0 <= at <= t1:
             return c0 + (c1 - c0) * (at - t0) / (t1 - t0)

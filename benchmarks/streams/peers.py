@@ -152,7 +152,11 @@ PEERS = (
         (
             Variant("map", "agent", "agent, a record at a time"),
             Variant("map", "batch-agent", "agent, batches of 500"),
+            Variant("map", "operators", "operators"),
             Variant("count", "state-agent", "agent with state"),
+            Variant("count", "current", "window, every update"),
+            Variant("count", "final", "window, when it closes", final=True),
+            Variant("join", "join", "operators"),
         ),
     ),
     Peer(

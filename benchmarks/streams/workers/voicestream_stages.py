@@ -1,13 +1,15 @@
 """The jobs as stages of voicestream; which one, the environment says."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from voicestream import Batch, Stage, State
 from voicestream.streams.record import Record
 from voicestream.streams.topic import Topic
+from voicestream.streams.windowed_stream import WindowedTable
+from voicestream.streams.windows import Windowed, tumbling
 
 MINUTE_MS = 60_000
 
@@ -83,6 +85,42 @@ def state_agent() -> None:
         return BenchResult(call_id=frame.call_id, number=0, at_ms=start, value=by_minute[start])
 
 
-JOBS = {"agent": agent, "batch-agent": batch_agent, "state-agent": state_agent}
+def operators() -> None:
+    stage.stream(frames).map(size).to(results)
+
+
+def current() -> None:
+    counted().current().map(of_window).to(results)
+
+
+def final() -> None:
+    counted().final().map(of_window).to(results)
+
+
+def counted() -> WindowedTable[BenchFrame, int]:
+    stream = stage.stream(frames, time=lambda frame: frame.at_ms)
+    return stream.window(tumbling("1m", grace="10s"), name="counts").count()
+
+
+def of_window(counted: Windowed[int]) -> BenchResult:
+    return BenchResult(call_id=counted.key, number=0, at_ms=counted.start_ms, value=counted.value)
+
+
+def join() -> None:
+    def both(frame: BenchFrame, call: BenchCall) -> BenchResult:
+        return of_frame(frame, call.queue)
+
+    stage.stream(frames).join(stage.table("calls", calls), both).to(results)
+
+
+JOBS: dict[str, Callable[[], None]] = {
+    "agent": agent,
+    "batch-agent": batch_agent,
+    "state-agent": state_agent,
+    "operators": operators,
+    "current": current,
+    "final": final,
+    "join": join,
+}
 JOBS[os.environ["BENCH_JOB"]]()
 app = stage.app()
