@@ -1,6 +1,7 @@
 """The way into the graph, and event time: what was seen of each source partition."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from voicestream.streams.message import TopicPartition
@@ -9,7 +10,7 @@ from voicestream.streams.topic import Topic
 
 BEGINNING = -(1 << 62)
 WATERMARK = ""
-"""Stands for a topic where a store remembers the watermark of a partition."""
+"""Stands for a lane where a store remembers the watermark of a partition."""
 
 
 class Source(Node):
@@ -29,77 +30,103 @@ class Source(Node):
         self.timeless = timeless
 
 
+@dataclass(slots=True)
+class Lane:
+    """Messages that come in order of each other: those of a topic, or on a repartition topic those of one origin."""
+
+    idle_ms: int | None
+    heard_ms: int
+    stream_ms: int = BEGINNING
+
+
 class EventTime:
-    """How far event time has got, by partition: the stream time of a source, the least of several.
+    """How far event time has got, by partition: the highest time seen of its lane, the least of several lanes.
 
     Of several, one that was silent for its ``idle_ms`` of wall clock does not hold the others back. When all are, time
-    goes on at the clock's pace from where it was.
+    goes on at the clock's pace from where it was. So a topic that lags, or after a crash a partition from which records
+    were sent under another key, does not make the others' records come too late.
     """
 
     def __init__(self, sources: Iterable[Source]) -> None:
         self._sources = {source.topic.name: source for source in sources if not source.timeless}
-        self._single = len(self._sources) == 1
-        self._stream: dict[TopicPartition, int] = {}
-        self._heard: dict[TopicPartition, int] = {}
-        self._watermarks: dict[int, int] = {}
-
-    def assign(self, tps: Sequence[TopicPartition], stream_ms: dict[TopicPartition, int], now_ms: int) -> None:
-        """Begin with these partitions, at the stream times that the stores remember."""
-        ours = [tp for tp in tps if tp.topic in self._sources]
-        self._stream = {tp: stream_ms[tp] for tp in ours if tp in stream_ms}
-        self._heard = dict.fromkeys(ours, now_ms)
-        self._watermarks = {tp.partition: ms for tp, ms in stream_ms.items() if tp.topic == WATERMARK}
-
-    @property
-    def watermarks(self) -> dict[int, int]:
+        self._lanes: dict[int, dict[str, Lane]] = {}
+        self.watermarks: dict[int, int] = {}
         """How far each partition has got."""
-        return self._watermarks
 
-    @property
-    def stream_ms(self) -> dict[TopicPartition, int]:
-        """The highest event time seen of each source partition."""
-        return self._stream
+    def assign(self, tps: Sequence[TopicPartition], known: Mapping[int, Mapping[str, int]], now_ms: int) -> None:
+        """Begin with these partitions, at the times that the stores remember of them: what ``remembered`` gave."""
+        self._lanes = {tp.partition: {} for tp in tps}
+        self.watermarks = {}
+        for topic, partition in tps:
+            source = self._sources.get(topic)
+            if source is None:
+                continue
+            lanes, times = self._lanes[partition], known.get(partition, {})
+            names = [name for name in times if name == topic or name.startswith(f"{topic}|")]
+            for name in names or [topic]:
+                lanes[name] = Lane(source.idle_ms, now_ms, times.get(name, BEGINNING))
+            if WATERMARK in times:
+                self.watermarks[partition] = times[WATERMARK]
 
-    def snapshot(self) -> tuple[dict[TopicPartition, int], dict[int, int]]:
-        return dict(self._stream), dict(self._watermarks)
+    def remembered(self, partition: int) -> dict[str, int]:
+        """What a store is to remember of a partition."""
+        times = {name: lane.stream_ms for name, lane in self._lanes[partition].items() if lane.stream_ms > BEGINNING}
+        if partition in self.watermarks:
+            times[WATERMARK] = self.watermarks[partition]
+        return times
 
-    def restore(self, snapshot: tuple[dict[TopicPartition, int], dict[int, int]]) -> None:
-        self._stream, self._watermarks = dict(snapshot[0]), dict(snapshot[1])
+    def snapshot(self) -> Any:
+        """The present times, for ``restore``."""
+        lanes = {partition: {n: replace(lane) for n, lane in of.items()} for partition, of in self._lanes.items()}
+        return lanes, dict(self.watermarks)
 
-    def heard(self, tp: TopicPartition, time_ms: int, now_ms: int) -> int:
-        """A record of ``time_ms`` has come: the watermark of its partition, with it."""
-        if tp.topic in self._sources:
-            if time_ms > self._stream.get(tp, BEGINNING):
-                self._stream[tp] = time_ms
-            self._heard[tp] = now_ms
-            if self._single:
-                self._watermarks[tp.partition] = max(self._stream[tp], self._watermarks.get(tp.partition, BEGINNING))
-                return self._watermarks[tp.partition]
-        return self.watermark(tp.partition, now_ms)
+    def restore(self, snapshot: Any) -> None:
+        """Go back to what ``snapshot`` gave."""
+        lanes, watermarks = snapshot
+        self._lanes = {partition: {n: replace(lane) for n, lane in of.items()} for partition, of in lanes.items()}
+        self.watermarks = dict(watermarks)
+
+    def heard(self, topic: str, partition: int, origin: str, time_ms: int, now_ms: int) -> int:
+        """A record of ``time_ms`` has come: the watermark of its partition, with it. ``origin`` is that of its copy."""
+        source = self._sources.get(topic)
+        known = self.watermarks.get(partition, BEGINNING)
+        if source is None:
+            return known
+        lanes = self._lanes.setdefault(partition, {})
+        name = topic if origin == topic else f"{topic}|{origin}"
+        lane = lanes.get(name)
+        if lane is None:
+            lane = lanes[name] = Lane(source.idle_ms, now_ms)
+            if topic in lanes and lanes[topic].stream_ms == BEGINNING:
+                del lanes[topic]  # it stood for what was to come
+        lane.heard_ms = now_ms
+        before = lane.stream_ms
+        if time_ms <= before:
+            return known
+        lane.stream_ms = time_ms
+        if len(lanes) == 1:
+            self.watermarks[partition] = known = max(known, time_ms)
+        elif before <= known:  # it may have been the one that was behind
+            return self.watermark(partition, now_ms)
+        return known
 
     def watermark(self, partition: int, now_ms: int) -> int:
         """How far the partition has got; never less than before."""
-        active, known, last, quiet = [], [], BEGINNING, bool(self._sources)
-        for topic, source in self._sources.items():
-            tp = TopicPartition(topic, partition)
-            heard = self._heard.get(tp)
-            if heard is None:
-                continue  # another worker has it, or nothing was assigned: it does not hold us back
-            stream = self._stream.get(tp)
-            if stream is not None:
-                known.append(stream)
-            last = max(last, heard)
-            if source.idle_ms is None or now_ms - heard < source.idle_ms:
-                quiet = False
-                active.append(BEGINNING if stream is None else stream)
-        found = min(active, default=BEGINNING)
-        if quiet and known:
-            found = max(known) + now_ms - last
-        found = max(found, self._watermarks.get(partition, BEGINNING))
+        lanes = self._lanes.get(partition, {}).values()
+        found = self.watermarks.get(partition, BEGINNING)
+        if not lanes:
+            return found
+        awake = [lane.stream_ms for lane in lanes if lane.idle_ms is None or now_ms - lane.heard_ms < lane.idle_ms]
+        if awake:
+            found = max(found, min(awake))
+        else:
+            last = max(lane.stream_ms for lane in lanes)
+            if last > BEGINNING:
+                found = max(found, last + now_ms - max(lane.heard_ms for lane in lanes))
         if found > BEGINNING:
-            self._watermarks[partition] = found
+            self.watermarks[partition] = found
         return found
 
     def partitions(self) -> list[int]:
         """The partitions that are assigned."""
-        return sorted({tp.partition for tp in self._heard})
+        return sorted(self._lanes)

@@ -21,7 +21,7 @@ from voicestream.streams.middleware.base import Call
 from voicestream.streams.operators.node import Item, Node, Run
 from voicestream.streams.operators.pipeline import Pipeline
 from voicestream.streams.operators.sink import To, position_of
-from voicestream.streams.operators.source import WATERMARK, EventTime, Source
+from voicestream.streams.operators.source import EventTime, Source
 from voicestream.streams.policies import Action, Retry, Step, last
 from voicestream.streams.stage import Agent
 
@@ -91,12 +91,11 @@ class PipelineTask:
         ours = [tp for tp in tps if tp.topic in self._sources]
         partitions = sorted({tp.partition for tp in ours})
         now = now_ms()
-        known: dict[TopicPartition, int] = {}
+        known: dict[int, dict[str, int]] = {partition: {} for partition in partitions}
         for store in self._pipeline.stores:
-            for partition in partitions:
-                for topic, stream_ms in store.meta(partition).stream_ms.items():
-                    tp = TopicPartition(topic, partition)
-                    known[tp] = max(stream_ms, known.get(tp, stream_ms))
+            for partition, times in known.items():
+                for lane, ms in store.meta(partition).stream_ms.items():
+                    times[lane] = max(ms, times.get(lane, ms))
         self._time.assign(ours, known, now)
         for node in self._pipeline.nodes:
             node.recovered(partitions, now)
@@ -141,7 +140,7 @@ class PipelineTask:
         """Hand the events to their sources, in order, with what each knows of time."""
         pending: list[Item] = []
         current: Source | None = None
-        seen: dict[str, tuple[int, int]] = {}
+        seen: dict[tuple[str, int, str], tuple[int, int]] = {}
         for number, (message, record) in enumerate((event.message, event.record) for event in events):
             if number in excluded:
                 continue
@@ -152,12 +151,14 @@ class PipelineTask:
             except Exception as error:
                 run.failed[number] = ("decode" if isinstance(error, DecodeError) else "process"), error
                 continue
-            watermark_ms = self._time.heard(TopicPartition(message.topic, message.partition), time_ms, run.now_ms)
+            origin = message.topic
             if run.positions and message.headers:
                 origin, *at = run.positions[number]
-                if tuple(at) <= seen.get(origin, (-1, -1)):
+                lane = message.topic, message.partition, origin
+                if tuple(at) <= seen.get(lane, (-1, -1)):
                     continue  # a second copy, made by a replay, of what this run has taken
-                seen[origin] = at[0], at[1]
+                seen[lane] = at[0], at[1]
+            watermark_ms = self._time.heard(message.topic, message.partition, origin, time_ms, run.now_ms)
             if source is not current and pending:
                 assert current is not None
                 await current.process(pending, run)
@@ -199,10 +200,8 @@ class PipelineTask:
             for (partition, origin), last_applied in fences.items():
                 fence = store.meta(partition).fence
                 fence[origin] = max(last_applied, fence.get(origin, last_applied))
-            for tp, stream_ms in self._time.stream_ms.items():
-                store.meta(tp.partition).stream_ms[tp.topic] = stream_ms
-            for partition, watermark_ms in self._time.watermarks.items():
-                store.meta(partition).stream_ms[WATERMARK] = watermark_ms
+            for partition in self._time.partitions():
+                store.meta(partition).stream_ms.update(self._time.remembered(partition))
 
     def _orphan(self, action: Action, item: Item, step: Step, error: Exception, out: list[Outgoing]) -> None:
         """Set aside what came of no message, such as the result of a window: its text stands for its bytes."""
