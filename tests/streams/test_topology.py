@@ -12,6 +12,7 @@ from voicestream.streams.state import State
 from voicestream.streams.topic import Topic
 from voicestream.streams.topology import graph
 from voicestream.streams.topology_views import as_dot, as_mermaid, as_text
+from voicestream.streams.windows import Windowed, hopping
 
 
 class Order(Record, frozen=True, kw_only=True):
@@ -119,7 +120,7 @@ stage shop
   add
     from  by-customer: Order
     with  shop-sums
-  tell, every 1.5 s
+  tell, every 1500ms
     with  shop-sums
     to    shop
 
@@ -131,6 +132,31 @@ topics
 stores
   shop-sums  add, tell of shop; changelog shop-sums-changelog"""
     )
+
+
+def test_text_says_what_a_stream_goes_through():
+    stage = Stage("minutes")
+    orders: Topic[Order] = Topic("orders", Order, external=True)
+    windows = hopping("90s", "45s", grace="1m")
+    stage.stream(orders).window(windows, name="sums").count().final().map(result).to(Topic("sums", Paid))
+    assert as_text(graph([stage])).startswith(
+        """\
+stage minutes
+  stream of orders
+    from  orders: Order
+    does  1 from orders → 2
+          2 window hopping, size 90s, grace 1m, advance 45s: Count [minutes-sums] → 3
+          3 final → 4
+          4 map → 5
+          5 to sums
+    with  minutes-sums
+    to    sums: Paid
+"""
+    )
+
+
+def result(window: Windowed[int]) -> Paid:
+    return Paid(id=window.key)
 
 
 def test_mermaid_has_a_shape_for_each_kind():

@@ -25,3 +25,9 @@ def parse_duration(value: Duration) -> int:
     if ms != round(ms):
         raise TopologyError(f"duration {value!r}: give whole milliseconds, or text such as '500ms', '10s', '1m', '1h'")
     return round(ms)
+
+
+def format_duration(ms: int) -> str:
+    """Milliseconds as people write them, in the largest unit that leaves no fraction: ``90_000`` is ``"90s"``."""
+    unit = next((unit for unit, size in reversed(_MS.items()) if ms and ms % size == 0), "ms")
+    return f"{ms // _MS[unit]}{unit}"

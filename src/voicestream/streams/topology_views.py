@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from voicestream.streams.durations import format_duration
 from voicestream.streams.topology import AgentNode, Graph, PunctuatorNode, StoreNode, TopicNode
 
 _MERMAID = {"topic": '(["{}"])', "external": '[/"{}"/]', "repartition": '{{{{"{}"}}}}'}
@@ -16,7 +17,7 @@ def as_text(graph: Graph) -> str:
         for agent in stage.agents:
             lines += [f"  {'stream of ' if agent.operators else ''}{agent.name}", *_agent(agent)]
         for punctuator in stage.punctuators:
-            lines += [f"  {punctuator.name}, every {_time(punctuator.every_ms)}", *_punctuator(punctuator)]
+            lines += [f"  {punctuator.name}, every {format_duration(punctuator.every_ms)}", *_punctuator(punctuator)]
         lines += [f"  global table of {topic}" for topic in stage.global_tables]
         lines.append("")
     width = max((len(topic.name) for topic in graph.topics), default=0)
@@ -56,10 +57,6 @@ def _way(topic: TopicNode) -> str:
 
 def _use(store: StoreNode) -> str:
     return f"{', '.join(store.used_by) or 'nobody'} of {store.stage}; changelog {store.changelog}"
-
-
-def _time(ms: int) -> str:
-    return f"{ms / 1000:g} s" if ms >= 1000 else f"{ms} ms"
 
 
 def as_mermaid(graph: Graph) -> str:

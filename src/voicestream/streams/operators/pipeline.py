@@ -5,7 +5,7 @@ from typing import Any
 
 from voicestream.streams.errors import TopologyError
 from voicestream.streams.operators.calls import Batched, MapAsync
-from voicestream.streams.operators.node import Node
+from voicestream.streams.operators.node import Node, Port
 from voicestream.streams.operators.sink import To
 from voicestream.streams.operators.source import Source
 from voicestream.streams.operators.windowed import Window
@@ -56,11 +56,12 @@ class Pipeline:
         return max(node.max_size for node in batched), max(node.within_ms for node in batched)
 
     def describe(self) -> list[str]:
-        """The operators, each with what follows it, for people."""
-        numbers = {id(node): number for number, node in enumerate(self.nodes, 1)}
+        """The operators, each with what follows it, for people; outputs of them that nobody takes are left out."""
+        nodes = [node for node in self.nodes if node.children or not isinstance(node, Port)]
+        numbers = {id(node): number for number, node in enumerate(nodes, 1)}
         lines = []
-        for node in self.nodes:
-            following = ", ".join(str(numbers[id(child)]) for child in node.children)
+        for node in nodes:
+            following = ", ".join(str(numbers[id(child)]) for child in node.children if id(child) in numbers)
             store = f" [{node.store.name}]" if node.store is not None else ""
             lines.append(f"{numbers[id(node)]} {node.label}{store}" + (f" → {following}" if following else ""))
         return lines

@@ -41,7 +41,7 @@ class Window(TimedNode[KeyWindows[Any]]):
         close: Close,
     ) -> None:
         super().__init__(store)
-        self.label = f"window {windows} {type(aggregator).__name__}"
+        self.label = f"window {windows}: {type(aggregator).__name__}"
         self.final = Port("final")
         self.current = Port("current")
         self.late = Port("late")

@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from voicestream.streams.aggregators.base import Aggregator
+from voicestream.streams.durations import format_duration
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -63,6 +64,10 @@ class Windows(ABC):
     The watermark is the stream time, in milliseconds: it never goes back, for a key. Whether a window is closed depends
     on the watermark alone, not on when `close` was called: so batches may be cut anywhere.
     """
+
+    def __str__(self) -> str:
+        sizes = (f"{name.removesuffix('_ms')} {format_duration(ms)}" for name, ms in vars(self).items())
+        return f"{type(self).__name__.lower()}, {', '.join(sizes)}"
 
     @property
     @abstractmethod
