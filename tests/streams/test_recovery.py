@@ -114,6 +114,23 @@ async def test_partitions_that_a_worker_keeps_are_read_from_where_it_was(changel
     other.close()
 
 
+async def test_what_another_worker_wrote_in_between_is_read(changelogs: Changelogs):
+    """A worker that slept through a takeover may write once more before it knows."""
+    slept, other = changelogs.store(), changelogs.store("elsewhere")
+    await changelogs.recover(slept, 0)
+    put(slept, 0, "a", 1, 0)
+    await changelogs.flush(slept)
+    await changelogs.recover(other, 0)
+    put(other, 0, "b", 2, 1)
+    await changelogs.flush(other)
+    put(slept, 0, "c", 3, 2)
+    await changelogs.flush(slept)
+    await changelogs.recover(slept, 0)
+    assert contents(slept) == {(0, "a"): 1, (0, "b"): 2, (0, "c"): 3}
+    slept.close()
+    other.close()
+
+
 async def test_what_was_not_sent_is_forgotten_when_partitions_are_assigned(changelogs: Changelogs):
     store = changelogs.store()
     await changelogs.recover(store, 0)

@@ -244,13 +244,14 @@ class Store(Generic[S]):
         """
         if generation != self.generation:
             return  # the partitions were assigned anew since; what the changelog has is being read
+        offsets = offsets or ()
         written: dict[int, list[tuple[str, bytes | None]]] = {}
-        positions: dict[int, Position] = {}
-        last = {number: index for index, (number, _, _) in enumerate(changes)}
-        for number, index in last.items():
-            if offsets is not None and offsets[index] >= 0:
-                _, key, data = changes[index]
-                positions[number] = Position(offsets[index] + 1, checksum(key, data))
+        last: dict[int, int] = {}  # of the changes that go on where the partition's position is, by partition
+        for index, (number, _, _) in enumerate(changes[: len(offsets)]):
+            # A gap is what another worker wrote that had the partition too: it is read when we are assigned anew.
+            follows = offsets[last[number]] + 1 if number in last else self._partitions[number].position.offset
+            if offsets[index] == follows:
+                last[number] = index
         for number, key, data in changes:
             self._in_flight[number, key] -= 1
             if not self._in_flight[number, key]:
@@ -258,7 +259,9 @@ class Store(Generic[S]):
             written.setdefault(number, []).append((key, data))
         for number, records in written.items():
             partition = self._partitions[number]
-            partition.position = max(partition.position, positions.get(number, partition.position))
+            if number in last:
+                _, key, data = changes[last[number]]
+                partition.position = Position(offsets[last[number]] + 1, checksum(key, data))
             partition.end = max(partition.end, partition.position.offset)
             if partition.copy is not None:
                 partition.copy.write(records, partition.position)
