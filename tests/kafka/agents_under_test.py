@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from voicestream import ErrorPolicy, Stage, State
+from voicestream import ErrorPolicy, Stage, State, tumbling
 from voicestream.streams.policies import Retry
 from voicestream.streams.record import Record
 from voicestream.streams.topic import Topic
@@ -125,3 +125,54 @@ def checking(name: str, errors: ErrorPolicy) -> Stage:
 lettering = checking("lettering", ErrorPolicy(process=Retry(2, backoff_ms=10))).app()
 skipping = checking("skipping", ErrorPolicy(decode="skip", process="skip")).app()
 failing = checking("failing", ErrorPolicy(process="fail")).app()
+
+
+WINDOW_MS = 1_000
+
+
+def group_of(sensor: str) -> str:
+    """Ten sensors are a group: ``group-7`` has those whose number ends with 7."""
+    return f"group-{sensor[-1]}"
+
+
+def added(tally: Tally, reading: Reading) -> Tally:
+    return Tally(tally.count + 1, tally.sum + reading.value)
+
+
+windowed_stage = Stage(f"{RUN}-windowed")
+(
+    windowed_stage.stream(topics.readings, time=lambda reading: reading.at_ms, idle="5s")
+    .key_by(lambda reading: group_of(reading.sensor), name="by-group")
+    .window(tumbling(WINDOW_MS), name="tallies")
+    .aggregate(Tally, added)
+    .final()
+    .map(
+        lambda window: Total(
+            sensor=window.key,
+            number=window.start_ms,
+            count=window.value.count,
+            sum=window.value.sum,
+            worker=WORKER,
+        ),
+        type=Total,
+    )
+    .to(topics.totals)
+)
+windowed = windowed_stage.app()
+
+
+joined_stage = Stage(f"{RUN}-joined")
+_readings = joined_stage.stream(topics.readings, time=lambda reading: reading.at_ms, idle="5s")
+_even, _odd = _readings.branch(lambda reading: reading.number % 2 == 0, lambda reading: True)
+
+
+def paired(even: Reading | None, odd: Reading | None) -> Total:
+    """The two readings of a pair: ``count`` says how many there were."""
+    known = even or odd
+    assert known is not None
+    values = [reading.value for reading in (even, odd) if reading is not None]
+    return Total(sensor=known.sensor, number=known.number // 2, count=len(values), sum=sum(values), worker=WORKER)
+
+
+_even.outer_join(_odd, paired, within=(0, WINDOW_MS), name="pairs").to(topics.totals)
+joined = joined_stage.app()
