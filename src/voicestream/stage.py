@@ -20,6 +20,7 @@ from voicestream.streams.errors import StreamsError
 from voicestream.streams.keeper import StateConfig
 from voicestream.streams.middleware.base import Middleware
 from voicestream.streams.middleware.logs import JsonFormatter, bind_logs
+from voicestream.streams.queries import QueryConfig
 from voicestream.streams.stage import Stage as StreamsStage
 from voicestream.streams.topology import all_changelogs, partition_counts
 from voicestream.streams.topology_checks import problems, refuse, unknown_topics
@@ -83,6 +84,7 @@ def worker_config(config: Settings) -> WorkerConfig:
         prepare=partial(_prepare, config),
         idempotent=broker.scheme != "embedded",
         state=StateConfig(config.state, config.state_folder, config.standby),
+        queries=QueryConfig(config.query_host, config.query_port) if config.query_port is not None else None,
         on_ready=_say_ready,
         expected_errors=(VoicestreamError, StreamsError),
     )

@@ -23,10 +23,13 @@ from faust.types import TP
 
 from voicestream.streams.environment import Environment
 from voicestream.streams.errors import StreamsError, TopologyError
+from voicestream.streams.global_tables import GlobalTables
+from voicestream.streams.group import Group
 from voicestream.streams.keeper import StateConfig, StoreKeeper
 from voicestream.streams.message import Message, Outgoing, TopicPartition
 from voicestream.streams.metrics import METRICS
 from voicestream.streams.producer import BatchProducer, producer_options
+from voicestream.streams.queries import QueryConfig, QueryServer
 from voicestream.streams.repeated import limit_repeated
 from voicestream.streams.runner import AgentRunner, run_punctuator
 from voicestream.streams.stage import Stage
@@ -50,6 +53,8 @@ class WorkerConfig:
     idempotent: bool = True
     """Whether the broker knows idempotent producers."""
     state: StateConfig = field(default_factory=StateConfig)
+    queries: QueryConfig | None = None
+    """Where queries of the stores are answered; ``None``: nowhere."""
     on_ready: Callable[[], None] = lambda: None
     expected_errors: tuple[type[Exception], ...] = (StreamsError,)
     """Errors whose message says all; of others the trace is logged too."""
@@ -156,11 +161,18 @@ class Worker:
             )
             for agent in agents
         ]
+        self._globals = GlobalTables(stages, config.environment, self.send)
         self.topics = {topic for runner in self._runners for topic in runner.topics}
         self._full: set[TopicPartition] = set()
         self._opened = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._recovery: asyncio.Task[None] | None = None
+        self._group = Group(self.app)
+        self._queries = (
+            QueryServer(self._group, stages, config.queries, self._opened.is_set)
+            if config.queries is not None
+            else None
+        )
 
     async def start(self) -> None:
         """Run what the stages need first, subscribe, and start their loops."""
@@ -170,6 +182,9 @@ class Worker:
             for stage in self.stages:
                 for starter in stage.starters:
                     await starter()
+            if self._queries is not None:
+                await self._queries.start()
+            self._group.introduce(self._queries.url if self._queries is not None else None)
         except Exception as error:
             log.critical(
                 "the worker cannot start: %s", error, exc_info=not isinstance(error, self._config.expected_errors)
@@ -178,6 +193,7 @@ class Worker:
         options = producer_options(self._config.bootstrap_servers, idempotent=self._config.idempotent)
         self._producer = BatchProducer(options)
         self._keeper.open()
+        self._spawn(self._globals.follow({"bootstrap_servers": self._config.bootstrap_servers}))
         for expiry in self._keeper.expiries(self._locks, self._opened, self.send):
             self._spawn(expiry)
         for topic in sorted(self.topics):
@@ -195,6 +211,8 @@ class Worker:
 
     async def stop(self) -> None:
         """Finish what is in work and end the loops; the rest is for whoever gets the partitions."""
+        if self._queries is not None:
+            await self._queries.stop()
         await self.pause()
         for task in self._tasks:
             task.cancel()
@@ -252,8 +270,8 @@ class Worker:
         self._recovery = self._spawn(self._resume())
 
     async def _resume(self) -> None:
-        count = max((self.app.consumer.topic_partitions(topic) or 0 for topic in self.topics), default=0)
-        await self._keeper.recover({tp.partition for tp in self.assigned}, count)
+        await self._keeper.recover({tp.partition for tp in self.assigned}, self._group.partitions(self.topics))
+        await self._globals.ready.wait()
         self._opened.set()
         for runner in self._runners:
             runner.resume(self.assigned)
