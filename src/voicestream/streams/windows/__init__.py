@@ -11,8 +11,8 @@ from voicestream.streams.durations import Duration, parse_duration
 from voicestream.streams.errors import TopologyError
 from voicestream.streams.windows.fixed import Hopping, Tumbling
 from voicestream.streams.windows.panes import Added, Pane, Windowed, Windows
-from voicestream.streams.windows.session import Session
-from voicestream.streams.windows.sliding import Sliding
+from voicestream.streams.windows.sessions import Session
+from voicestream.streams.windows.slides import Sliding
 
 __all__ = ["Added", "Pane", "Windowed", "Windows", "hopping", "session", "sliding", "tumbling"]
 
