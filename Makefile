@@ -37,7 +37,7 @@ test: setup ## every test that needs no more than the embedded parts
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-kafka: setup ## semantics, recovery and rebalance on Apache Kafka; needs Java 17 and Maven, else skipped
-	$(BIN)/python -m pytest tests/kafka -rs
+	$(BIN)/python -m pytest tests/kafka -rs -n 2 --dist loadfile
 
 check: setup ## ruff, mypy, schema compatibility; clang-format where there is C++
 	$(BIN)/ruff check

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kafka.broker import KafkaBroker, reason_not_available
+from tests.kafka.broker import START_QUICKLY, KafkaBroker, reason_not_available
 from tests.kafka.support import Run
 
 
@@ -15,7 +15,7 @@ def kafka() -> Iterator[KafkaBroker]:
     reason = reason_not_available()
     if reason is not None:
         pytest.skip(reason)
-    with KafkaBroker() as broker:
+    with KafkaBroker(java_options=START_QUICKLY) as broker:
         yield broker
 
 
