@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 CXX_FILES := $(shell git ls-files '*.cc' '*.cpp' '*.h' '*.hpp' 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-kafka check bench bench-streams clean
+.PHONY: help setup demo test test-kafka check bench bench-streams docs clean
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ bench: setup ## every benchmark; writes docs/benchmarks.md
 
 bench-streams: setup ## the library beside its peers on real Kafka; writes its section of docs/benchmarks.md
 	$(BIN)/python -m benchmarks.streams
+
+docs: setup ## write docs/reference.md from the docstrings
+	$(BIN)/python docs/reference.py
 
 clean: ## remove what was built and what runs have left; the models stay in their cache
 	rm -rf $(VENV) .voicestream build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
