@@ -155,3 +155,23 @@ def test_a_stream_becomes_a_table_of_aggregates():
         assert [c.value for c in driver.topic(views)] == [6, 7]
         driver.restart(replay=2)
         assert table.store.get("u").value == 7
+
+
+def test_two_branches_of_a_stream_are_joined_in_the_order_of_their_records():
+    """A batch must not take all of one branch before the other: event time would leave the other behind."""
+    stage = Stage("s")
+    even, odd = stage.stream(clicks, time=at).branch(lambda c: c.value % 2 == 0, lambda c: True)
+    even.outer_join(odd, pair, within=("0ms", "5ms"), name="pairs").to(pairs)
+    with drive(stage) as driver:
+        driver.topic(clicks).send(*[click(5 * n, n, page=str(n)) for n in range(100)])
+        assert found(driver) == [(str(n), str(n + 1)) for n in range(0, 100, 2)]
+
+
+def test_a_stream_meets_the_table_of_itself_as_it_was_at_each_record():
+    stage = Stage("s")
+    clicked = stage.stream(clicks)
+    counts = clicked.count(name="counts")
+    clicked.join(counts, lambda c, n: Pair(user=c.user, left=c.page, right=str(n), at_ms=0)).to(pairs)
+    with drive(stage) as driver:
+        driver.topic(clicks).send(*[click(0, page=str(n)) for n in range(3)])
+        assert found(driver) == [("0", "1"), ("1", "2"), ("2", "3")]

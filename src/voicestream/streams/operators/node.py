@@ -118,6 +118,7 @@ class Node:
     """One operator. ``apply`` makes a list of items of a list of items; subclasses that wait redefine ``process``."""
 
     label = "node"
+    by_two = False  # whether what it makes of one parent's items depends on what came of the other's
 
     def __init__(self) -> None:
         self.children: list[Node] = []

@@ -38,6 +38,8 @@ class Pipeline:
         for node in self.nodes:
             if isinstance(node, Window):
                 node.idle_ms = max(idle, default=None)
+        self.one_by_one = any(_meets_itself(source, self.nodes) for source in sources)
+        """Whether a record comes to some state by two ways, so that no record may overtake another on its way."""
         stateful = [node for node in self.nodes if node.store is not None]
         for node in self.nodes:
             node.guards_state = node.store is None and not _passes_by(sources, node, stateful)
@@ -138,3 +140,16 @@ def _passes_by(sources: Sequence[Source], node: Node, stateful: Sequence[Node]) 
             return True
         waiting += current.children
     return False
+
+
+def _meets_itself(source: Source, ordered: Sequence[Node]) -> bool:
+    """Whether there are two ways from ``source`` to a node that keeps state or looks some up."""
+    ways = {id(node): 0 for node in ordered}
+    ways[id(source)] = 1
+    looked_up = {id(node) for table in ordered for node in table.beside}
+    for node in ordered:
+        for following in (*node.children, *node.beside):
+            ways[id(following)] += ways[id(node)]
+    return any(
+        ways[id(node)] > 1 for node in ordered if node.store is not None or node.by_two or id(node) in looked_up
+    )

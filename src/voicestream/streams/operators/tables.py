@@ -112,6 +112,8 @@ class MapTable(KeyedView):
 class JoinTables(KeyedView):
     """A table of the pairs of two others, kept nowhere: both sides are looked up when one changes."""
 
+    by_two = True
+
     def __init__(self, left: KeyedView, right: KeyedView, function: Callable[[Any, Any], Any], how: How) -> None:
         super().__init__()
         self.label = f"{how} join of tables"

@@ -159,7 +159,7 @@ class PipelineTask:
                     continue  # a second copy, made by a replay, of what this run has taken
                 seen[lane] = at[0], at[1]
             watermark_ms = self._time.heard(message.topic, message.partition, origin, time_ms, run.now_ms)
-            if source is not current and pending:
+            if pending and (source is not current or self._pipeline.one_by_one):
                 assert current is not None
                 await current.process(pending, run)
                 pending = []
