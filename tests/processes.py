@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import takewhile
 from pathlib import Path
@@ -107,7 +107,9 @@ class Topics:
             self._producer.produce(topic.name, self._codec.encode(topic, record), key=record.key)
         assert self._producer.flush(30) == 0
 
-    def send_raw(self, topic: Topic[Any], key: str, value: bytes) -> tuple[int, int]:
+    def send_raw(
+        self, topic: Topic[Any], key: str, value: bytes, headers: Sequence[tuple[str, bytes]] = ()
+    ) -> tuple[int, int]:
         """Partition and offset of the message."""
         where: list[tuple[int, int]] = []
 
@@ -115,7 +117,7 @@ class Topics:
             assert error is None
             where.append((message.partition(), message.offset()))
 
-        self._producer.produce(topic.name, value, key=key, on_delivery=sent)
+        self._producer.produce(topic.name, value, key=key, on_delivery=sent, headers=list(headers))
         assert self._producer.flush(30) == 0
         return where[0]
 
