@@ -235,7 +235,7 @@ class Stream(Generic[T]):
         """The records of each key by windows of event time, kept in the store ``STAGE-NAME``.
 
         A window closes when the event time of its partition is past its end and grace; with ``close="key"`` when that
-        of its key is. Where no record comes for the ``idle`` of ``stage.stream``, event time goes on at the clock's
+        of its key is. Where no record comes for the ``idle`` of ``Stage.stream``, event time goes on at the clock's
         pace, so that a quiet partition, or key, closes too.
         """
         return WindowedStream(self._stage, self._node, self._kinds, windows, name, close)
