@@ -31,6 +31,7 @@ class Outputs:
         self._codec = environment.codec
         self._owner = owner
         self._topics = topics
+        self._topic_of: dict[type, Topic[Any]] = {}
 
     def encode(self, result: Result, timestamp_ms: int) -> list[Outgoing]:
         """One message for each record; raises ``EncodeError`` for a record that no output topic carries."""
@@ -38,10 +39,7 @@ class Outputs:
 
     def _message(self, item: Record | Keyed, timestamp_ms: int) -> Outgoing:
         key, record = item if isinstance(item, Keyed) else (None, item)
-        topic = next((t for t in self._topics if isinstance(record, t.types)), None)
-        if topic is None:
-            known = ", ".join(t.name for t in self._topics) or "none"
-            raise EncodeError(f"{self._owner}: it returned a {type(record).__name__}; its output topics are: {known}")
+        topic = self._topic_of.get(type(record)) or self._topic(type(record))
         value = self._codec.encode(topic, record)
         if len(value) > MAX_VALUE_BYTES:
             raise EncodeError(
@@ -49,6 +47,13 @@ class Outputs:
                 f"{MAX_VALUE_BYTES} bytes"
             )
         return Outgoing(topic.name, (key if key is not None else record.key).encode(), value, timestamp_ms)
+
+    def _topic(self, kind: type) -> Topic[Any]:
+        topic = next((t for t in self._topics if issubclass(kind, t.types)), None)
+        if topic is None:
+            known = ", ".join(t.name for t in self._topics) or "none"
+            raise EncodeError(f"{self._owner}: it returned a {kind.__name__}; its output topics are: {known}")
+        return self._topic_of.setdefault(kind, topic)
 
 
 class AgentTask:
@@ -63,6 +68,7 @@ class AgentTask:
         process = agent.errors.process
         self._around = environment.around(agent.middleware, process if self.processor is None else last(process))
         self._metrics = METRICS.of(agent.stage, agent.name)
+        self._sent = 0
 
     @property
     def timed(self) -> bool:
@@ -101,6 +107,8 @@ class AgentTask:
             else:
                 for event in events:
                     await self._run_one(event, out)
+        self._metrics.sent(self._sent)  # once a batch: it takes a lock
+        self._sent = 0
         return out
 
     async def punctuate(self, now: int) -> list[Outgoing]:
@@ -179,12 +187,13 @@ class AgentTask:
         for position, failure in call.failures.items():
             self.failures.handle(last(policies.process), "process", events[position].message, failure, out)
         self._save(events, states)
-        self._metrics.sent(len(sent))
+        self._sent += len(sent)
         out.extend(sent)
         return True
 
     def _encode(self, result: Result, events: Sequence[Event[Any]]) -> list[Outgoing]:
-        return self._outputs.encode(result, max((event.message.timestamp_ms for event in events), default=now_ms()))
+        times = [event.message.timestamp_ms for event in events]
+        return self._outputs.encode(result, max(times) if times else now_ms())
 
     def _states(self, events: Sequence[Event[Any]]) -> list[State[Any] | None] | None:
         """The state of each event's key, ``None`` for an event that it has applied before; ``None``: no store."""
@@ -207,6 +216,11 @@ class AgentTask:
 
     def _save(self, events: Sequence[Event[Any]], states: Sequence[State[Any] | None] | None) -> None:
         if self.agent.store is None or states is None:
+            return
+        if len(events) == 1:
+            [event], [state] = events, states
+            if state is not None:
+                self.agent.store.save(state, {event.message.topic: event.message.offset})
             return
         applied: dict[int, Fence] = {}
         for event, state in zip(events, states, strict=True):
