@@ -21,7 +21,7 @@ from voicestream.streams.message import REPLAYED_FOR, Message, Outgoing, TopicPa
 from voicestream.streams.policies import Action, Step
 from voicestream.streams.runner import AgentRunner
 from voicestream.streams.schemas import Schema, SchemaSet
-from voicestream.streams.task import AgentTask
+from voicestream.streams.task import AgentTask, task_of
 
 ENVIRONMENT = Environment(codec(), topics.dlq)
 AGAIN = Retry(3, backoff_ms=1)
@@ -329,3 +329,42 @@ async def test_a_middleware_that_raises_fails_the_record_and_leaves_the_state_as
     out = await AgentTask(stage.agents[0], ENVIRONMENT).run([message])
     assert [letter.message for letter in letters(out)] == ["spoilt"]
     assert counts.get("c") is None
+
+
+def piped(errors: ErrorPolicy) -> Stage:
+    stage = Stage("piped", errors=errors)
+    source = stage.stream(topics.transcripts).of(Transcript)
+    source.map(lambda said: Insight.of(said, kind="note")).to(topics.insights)
+    return stage
+
+
+def transcribed() -> Message:
+    return Message(topics.transcripts.name, 0, 0, 0, b"c", codec().encode(topics.transcripts, transcript()))
+
+
+async def test_a_pipeline_waits_for_a_registry_too():
+    [agent] = piped(ErrorPolicy(produce=AGAIN)).agents
+    registry = FlakyRegistry(away=2)
+    [sent] = await task_of(agent, with_registry(registry)).run([transcribed()])
+    assert (sent.topic, registry.asked) == (topics.insights.name, 3)
+    [agent] = piped(ErrorPolicy()).agents
+    with pytest.raises(RegistryError):
+        await task_of(agent, with_registry(FlakyRegistry(away=9))).run([transcribed()])
+
+
+async def test_middleware_around_a_pipeline_learns_what_failed():
+    stage = Stage("piped")
+    stage.stream(topics.transcripts).of(Transcript).map(lambda said: 1 / said.number).foreach(lambda _: None)
+    seen: list[Any] = []
+
+    @stage.use
+    async def look(call: Any, proceed: Any) -> list[Outgoing]:
+        out: list[Outgoing] = await proceed()
+        seen.append({n: type(error) for n, error in call.failures.items()})
+        return out
+
+    value = [codec().encode(topics.transcripts, transcript(number=n)) for n in (1, 0)]
+    messages = [Message(topics.transcripts.name, 0, n, 0, b"c", data) for n, data in enumerate(value)]
+    out = await task_of(stage.agents[0], ENVIRONMENT).run(messages)
+    assert seen == [{1: ZeroDivisionError}]
+    assert [letter.offset for letter in letters(out)] == [1]

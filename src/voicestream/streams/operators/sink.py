@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from voicestream.streams.environment import Environment
-from voicestream.streams.errors import EncodeError
+from voicestream.streams.errors import EncodeError, RegistryError
 from voicestream.streams.message import MAX_VALUE_BYTES, Headers, Message, Outgoing
 from voicestream.streams.operators.node import Item, Node, Position, Run
 from voicestream.streams.topic import Topic
@@ -59,7 +59,7 @@ class To(Node):
                         )
                     key = self._key(record) if self._key is not None else own_key(record, item.key)
             except Exception as error:
-                run.fail(self, item, error, "produce" if isinstance(error, EncodeError) else "process")
+                run.fail(self, item, error, "produce" if isinstance(error, EncodeError | RegistryError) else "process")
                 continue
             number = run.sources(source)[-1] if run.messages else 0
             headers = self._headers(source, number, run) if self.traced else ()

@@ -12,7 +12,7 @@ from typing import Any
 
 from voicestream.streams.clock import now_ms
 from voicestream.streams.environment import Environment
-from voicestream.streams.errors import DecodeError
+from voicestream.streams.errors import DecodeError, RegistryError
 from voicestream.streams.failures import NOWHERE, Failures
 from voicestream.streams.inputs import Inputs, key_of
 from voicestream.streams.message import Event, Message, Outgoing, TopicPartition
@@ -22,7 +22,7 @@ from voicestream.streams.operators.node import Item, Node, Run
 from voicestream.streams.operators.pipeline import Pipeline
 from voicestream.streams.operators.sink import To, position_of
 from voicestream.streams.operators.source import EventTime, Source
-from voicestream.streams.policies import Action, Retry, Step, last
+from voicestream.streams.policies import Action, Retry, Step, final, last
 from voicestream.streams.stage import Agent
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class PipelineTask:
         with self._metrics.batch(len(messages), len(events)):
             if events:
                 call = Call(self.agent.stage, self.agent.name, events)
-                out += await self._around(call, lambda: self._proceed(events))
+                out += await self._around(call, lambda: self._proceed(call))
         self._metrics.sent(len(out))
         return out
 
@@ -100,10 +100,9 @@ class PipelineTask:
         for node in self._pipeline.nodes:
             node.recovered(partitions, now)
 
-    async def _proceed(self, events: Sequence[Event[Any]]) -> list[Outgoing]:
+    async def _proceed(self, call: Call) -> list[Outgoing]:
         """Run the events, again and again without those that fail, until the rest has gone through."""
-        process = self.agent.errors.process
-        tries = process.times if isinstance(process, Retry) else 0
+        events = call.events
         before = self._time.snapshot()
         excluded: dict[int, tuple[Step, Exception]] = {}
         single: set[int] = set()
@@ -117,14 +116,13 @@ class PipelineTask:
             except BaseException:
                 self._undo(before)
                 raise
-            again = bool(run.failed) and tried < tries and any(step == "process" for step, _ in run.failed.values())
+            again = self._retry(run, tried)
             if not (again or run.undo or run.suspects):
                 break
             self._undo(before)
             single |= run.suspects
             if again:
-                assert isinstance(process, Retry)
-                await asyncio.sleep(process.delay_s(tried))
+                await asyncio.sleep(again.delay_s(tried))
                 tried += 1
             else:
                 excluded |= run.failed
@@ -134,7 +132,18 @@ class PipelineTask:
         except BaseException:
             self._undo(before)
             raise
+        call.failures = {number: error for number, (_, error) in (excluded | run.failed).items()}
         return out
+
+    def _retry(self, run: Run, tried: int) -> Retry | None:
+        """The policy that asks for another try, if there is one."""
+        errors = self.agent.errors
+        for step, error in run.failed.values():
+            policy = errors.process if step == "process" else errors.produce
+            may_pass = step == "process" or isinstance(error, RegistryError)
+            if may_pass and isinstance(policy, Retry) and tried < policy.times:
+                return policy
+        return None
 
     async def _feed(self, run: Run, events: Sequence[Event[Any]], excluded: dict[int, tuple[Step, Exception]]) -> None:
         """Hand the events to their sources, in order, with what each knows of time."""
@@ -181,7 +190,8 @@ class PipelineTask:
         run.out.sort(key=lambda sent: sent[0])
         out += [message for number, message in run.out if number not in failed or not run.messages]
         for number, (step, error) in sorted(failed.items()):
-            self.failures.handle(last(policies[step]), step, events[number].message, error, out)
+            action = last(errors.process) if step == "process" else final(policies[step], error)
+            self.failures.handle(action, step, events[number].message, error, out)
         for item, step, error in run.orphans:
             self._orphan(last(policies[step]), item, step, error, out)
         for node in self._stateful:
