@@ -16,10 +16,10 @@ ABOUT = """One worker process each, on Apache Kafka {kafka} (KRaft, one broker, 
 the other. All read the same bytes (Avro, 3.2 kB a frame, {keys} calls) and write the same small Avro record. Every
 result is compared with the truth, so nobody is measured for doing nothing.
 
-"events/s" and "CPU" are of a topic that was full when the worker, warmed up, began to read; how many events it then
-drained is in the last column. "CPU at rate" and the latencies, from the producer's call to the broker's append of the
-result, are of {rate:,} events/s for {rate_s} s. CPU is user and system time of all threads of the worker, in µs an
-event. Broker and producer share the cores.
+"events/s" and "CPU" are of a topic that was full when the worker, warmed up with thousands of events, began to read;
+how many events it then drained is in the last column. "CPU at rate" and the latencies, from the producer's call to the
+broker's append of the result, are of {rate:,} events/s for {rate_s} s. CPU is user and system time of all threads of
+the worker, in µs an event. Broker and producer share the cores.
 """
 
 
@@ -39,7 +39,7 @@ def section(
     lines = [
         ABOUT.format(kafka=kafka, keys=KEYS, rate=RATE, rate_s=size.rate_s),
         f"`{command}` on {os.cpu_count()} cores ({platform.machine()}), load {load:.1f} at the start, "
-        f"Python {platform.python_version()}, {datetime.now(UTC):%Y-%m-%d}.\n",
+        f"Python {platform.python_version()} for all of them, {datetime.now(UTC):%Y-%m-%d}.\n",
     ]
     for job, title in JOBS.items():
         mine = [row for row in rows if row.variant.job == job]
