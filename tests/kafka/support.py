@@ -105,8 +105,8 @@ class Run:
         """The totals that there are; one that came twice must say the same."""
         found: Totals = {}
         for record in self.kafka.everything(self.topics.totals):
-            said = (record.count, record.sum)
-            assert found.setdefault((record.sensor, record.number), said) == said
+            which, said = (record.sensor, record.number), (record.count, record.sum)
+            assert found.setdefault(which, said) == said, f"{which} came twice: {found[which]} and {said}"
         return found
 
     def signed(self) -> Counter[str]:
