@@ -108,9 +108,6 @@ def _find(module: str, name: str) -> griffe.Object:
     found = _package()[f"{module}.{name}".removeprefix("voicestream.")]
     if found.is_alias:
         found = found.final_target
-    if found.is_module:  # a function hides the module of its name
-        package = found.parent
-        found = griffe.visit(package.path, package.filepath, package.filepath.read_text())[name]
     assert isinstance(found, griffe.Object)
     return found
 

@@ -275,6 +275,16 @@ def test_a_repartition_topic_has_the_partitions_of_what_it_is_joined_with():
     check([stage], counts)
 
 
+def test_two_repartitions_of_one_name_are_refused():
+    orders = StreamsStage("pay").stream(topic("orders")).of(Order)
+    orders.key_by(lambda order: order.id, name="id")
+    with refused(
+        "stage pay: there are two key_by named 'id', and both would write to pay-id-repartition: give each a name of "
+        "its own"
+    ):
+        orders.key_by(lambda order: order.key, name="id")
+
+
 def test_the_topic_of_a_global_table_may_differ_but_must_be_there():
     stage = StreamsStage("pay")
     rates = stage.global_table(topic("rates", Paid, partitions=1))

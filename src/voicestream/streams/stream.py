@@ -176,8 +176,14 @@ class Stream(Generic[T]):
                 "of a known type: narrow them with .of(Type), or say what map returns with type="
             )
         topic: Topic[Any] = Topic(f"{self._stage.name}-{name}-repartition", *kinds)
+        copies = self._stage.stream(topic, idle=_idle(self._node))
+        if getattr(copies._node, "topic", None) is not topic:
+            raise TopologyError(
+                f"stage {self._stage.name}: there are two key_by named {name!r}, and both would write to {topic.name}: "
+                "give each a name of its own"
+            )
         self._node.then(To(topic, function, traced=True))
-        return self._stage.stream(topic, idle=_idle(self._node))
+        return copies
 
     def through(self, topic: "Topic[R]") -> "Stream[R]":
         """Write the records to ``topic``, and go on with what comes from there."""
