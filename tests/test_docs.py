@@ -2,6 +2,7 @@
 
 import importlib
 import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -11,9 +12,10 @@ from prometheus_client import REGISTRY
 from agents.all import STAGES
 from voicestream import topics
 from voicestream.cli.main import Commands
+from voicestream.codec import codec
 from voicestream.gateway.protocol import CLOSE_CODES
 from voicestream.gateway.stats import GatewayStats
-from voicestream.settings import Settings
+from voicestream.settings import Settings, settings
 
 ROOT = Path(__file__).parents[1]
 DOCS = sorted(
@@ -27,7 +29,7 @@ DOCS = sorted(
 RUNNABLE = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
-    *(ROOT / "docs" / f"{name}.md" for name in ("agents", "insights", "models")),
+    *(ROOT / "docs" / f"{name}.md" for name in ("agents", "cookbook", "guarantees", "insights", "models")),
 ]
 SUFFIXES = "py|md|avsc|yaml|yml|toml|sql|wav|flac|json|onnx|txt|html|js|css"
 PLACES = (ROOT, ROOT / "src" / "voicestream")
@@ -220,7 +222,23 @@ def test_the_examples_of_the_documents_are_those_of_the_tree() -> None:
         assert any(block == stage for _, block in blocks(path, "python")), f"{name(path)} shows another compliments.py"
 
 
+@pytest.fixture
+def schemas(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The Avro schemas that a document shows, where a worker would look for them."""
+    for number, (_, block) in enumerate(blocks(path, "json")):
+        if '"type": "record"' in block:
+            (tmp_path / f"{number}.avsc").write_text(block)
+    monkeypatch.setenv("VOICESTREAM_SCHEMAS", str(tmp_path))
+    settings.cache_clear()
+    codec.cache_clear()
+    yield
+    monkeypatch.undo()
+    settings.cache_clear()
+    codec.cache_clear()
+
+
 @pytest.mark.parametrize("path", RUNNABLE, ids=name)
+@pytest.mark.usefixtures("schemas")
 def test_the_python_of_the_documents_runs(path: Path) -> None:
     """All blocks of a document in one namespace, in order, then the tests in them."""
     namespace: dict[str, object] = {"__name__": "document"}
