@@ -11,7 +11,7 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -54,7 +54,7 @@ class RocksCopy:
 
     def items(self) -> Iterator[tuple[str, bytes]]:
         """Every key with its changelog value, as of now, without the reserved keys."""
-        stored = self._db.items()
+        stored: Iterator[tuple[Any, Any]] = self._db.items()
         return ((key.decode(), value) for key, value in stored if not key.startswith(b"\x00"))
 
     def write(self, changes: Iterable[tuple[str, bytes | None]], position: Position) -> None:
