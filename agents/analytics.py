@@ -2,14 +2,11 @@
 
 import msgspec
 
-from voicestream import Keyed, Stage, State, topics
-from voicestream.calls import queues
+from voicestream import Stage, State, topics, tumbling
+from voicestream.calls import minutes
 from voicestream.calls.figures import Spoken, figures
-from voicestream.calls.queues import QueueState
-from voicestream.records import CallMetric, CallSummary, UtteranceResult, WindowMetric
+from voicestream.records import CallMetric, CallSummary, UtteranceResult
 from voicestream.records.metrics import CallFigures
-from voicestream.streams.clock import now_ms
-from voicestream.streams.topic import Topic
 
 
 class CallSoFar(msgspec.Struct):
@@ -21,22 +18,15 @@ class CallSoFar(msgspec.Struct):
 
 stage = Stage("analytics")
 calls = stage.store("calls", CallSoFar)
-windows = stage.store("windows", QueueState)
-
-# The same results under the key of their queue and agent, so that one worker sees all of a window.
-by_queue: Topic[UtteranceResult] = Topic("analytics-by-queue", UtteranceResult)
 
 
-@stage.agent(topics.results, out=(topics.metrics, by_queue), state=calls)
-async def call_figures(
-    result: UtteranceResult | CallSummary, state: State[CallSoFar]
-) -> list[CallMetric | Keyed] | CallMetric:
-    """The figures of a call, again with every utterance of it."""
+def call_figures(result: UtteranceResult | CallSummary, state: State[CallSoFar]) -> list[CallMetric | UtteranceResult]:
+    """The figures of a call, again with every utterance of it; and the utterance, unless it has come before."""
     call = state.value or CallSoFar()
     call.revision += 1
     if isinstance(result, CallSummary):
         state.value = None
-        return _final(result, call.revision)
+        return [_final(result, call.revision)]
     spoken = Spoken.of(result)
     if any((s.track, s.number) == (spoken.track, spoken.number) for s in call.spoken):
         return []
@@ -51,7 +41,7 @@ async def call_figures(
         final=False,
         **msgspec.structs.asdict(figures(result.call_id, call.spoken, duration)),
     )
-    return [metric, Keyed(f"{result.queue or ''}/{result.agent or ''}", result)]
+    return [metric, result]
 
 
 def _final(call: CallSummary, revision: int) -> CallMetric:
@@ -65,21 +55,24 @@ def _final(call: CallSummary, revision: int) -> CallMetric:
     )
 
 
-@stage.agent(by_queue, out=topics.metrics, state=windows)
-async def by_minute(result: UtteranceResult, state: State[QueueState]) -> list[WindowMetric]:
-    """The figures of the minute, again with every utterance, and once more, final, when it is over."""
-    state.value = state.value or QueueState(result.queue or "", result.agent or "")
-    return queues.add(state.value, result, now_ms())
+def _event_time(result: UtteranceResult | CallSummary) -> int:
+    return result.ended_at_ms if isinstance(result, CallSummary) else result.at_ms
 
 
-@stage.every(1_000, store=windows, out=topics.metrics)
-async def close(now_ms: int, state: State[QueueState]) -> list[WindowMetric]:
-    """Close the minutes of queues that have gone quiet."""
-    assert state.value is not None
-    metrics = queues.tick(state.value, now_ms)
-    if not state.value.windows:
-        state.value = None
-    return metrics
+def _queue_and_agent(result: UtteranceResult) -> str:
+    return f"{result.queue or ''}/{result.agent or ''}"
 
+
+heard = stage.stream(topics.results, time=_event_time, idle="60s").process(call_figures, state=calls)
+heard.of(CallMetric).to(topics.metrics)
+
+by_minute = (
+    heard.of(UtteranceResult)
+    .key_by(_queue_and_agent, name="by-queue")
+    .window(tumbling("1m", grace="10s"), name="minutes")
+    .aggregate(minutes.Minute, minutes.add)
+)
+by_minute.current().merge(by_minute.final()).map(minutes.metric).to(topics.metrics)
+by_minute.late().to(topics.late)
 
 app = stage.app()

@@ -29,6 +29,7 @@ routing: Topic[RoutingDecision] = Topic("voice.routing", RoutingDecision)
 # What routing decides by a figure is in the figures of the call again; a rule decides once, so that ends.
 metrics: Topic[WindowMetric | CallMetric] = Topic("voice.metrics", WindowMetric, CallMetric, feedback=True)
 results: Topic[UtteranceResult | CallSummary] = Topic("voice.results", UtteranceResult, CallSummary)
+late: Topic[UtteranceResult] = Topic("voice.late", UtteranceResult)
 dlq: Topic[DeadLetter | LetterReplay] = Topic(
     "voice.dlq", DeadLetter, LetterReplay, external=True
 )  # every stage may write it
@@ -43,5 +44,6 @@ ALL: tuple[Topic[Record], ...] = (
     routing,
     metrics,
     results,
+    late,
     dlq,
 )
