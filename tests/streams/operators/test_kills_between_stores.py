@@ -1,7 +1,5 @@
 """A worker that is killed when the changelog of one of its stores is written and that of another is not."""
 
-import pytest
-
 from tests.streams.shop import Click, Total, at, click, clicks, drive, late, totals, views
 from voicestream.streams.operators.keyed import Every
 from voicestream.streams.stage import Stage
@@ -14,7 +12,6 @@ def add(total: int, c: Click) -> int:
     return total + c.value
 
 
-@pytest.mark.xfail(reason="the time that one store remembers makes the records of the other late when they come again")
 def test_what_was_counted_is_not_late_after_a_kill():
     for deaths in range(12):
         stage = Stage("s")
@@ -40,7 +37,6 @@ def test_what_was_counted_is_not_late_after_a_kill():
             assert driver.topic(late).read_all() == [], deaths
 
 
-@pytest.mark.xfail(reason="a punctuator begins to count anew with the first record that comes after a restart")
 def test_a_punctuator_of_event_time_misses_no_turn_when_the_worker_restarts():
     found = []
     for restarts in (False, True):

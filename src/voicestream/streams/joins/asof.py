@@ -28,6 +28,7 @@ class AsOfJoin:
         self.how = how
         self.grace_ms = grace_ms
         self.tolerance_ms = tolerance_ms
+        self.delay_ms = grace_ms + 1
 
     def add_left(self, buffers: Buffers[L, R], value: L, time_ms: int, watermark_ms: int) -> Joined[L, R]:
         """Add a left row, to be answered later: the answers that are due. Late: its own has been due before."""

@@ -48,6 +48,10 @@ class Joined(msgspec.Struct, Generic[L, R]):
 class StreamJoin(Protocol):
     """A join of two streams. All calls change ``buffers``; the watermark must not go back."""
 
+    @property
+    def delay_ms(self) -> int:
+        """How far the watermark may be past the time of a result when ``expire`` gives it."""
+
     def add_left(self, buffers: Buffers[L, R], value: L, time_ms: int, watermark_ms: int) -> Joined[L, R]:
         """Add a row of the left stream: the results that it gives."""
 

@@ -48,6 +48,7 @@ class WindowedJoin:
         self._of_right = Within(within.after_ms, within.before_ms, within.grace_ms)
         self._keeps_left = how != "inner"
         self._keeps_right = how == "outer"
+        self.delay_ms = max(self._of_left.open_for_ms, self._of_right.open_for_ms) + 1
 
     def add_left(self, buffers: Buffers[L, R], value: L, time_ms: int, watermark_ms: int) -> Joined[L, R]:
         """Add a left row: its pairs with the right rows that are there, in order of their time."""

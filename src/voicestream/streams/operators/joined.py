@@ -24,6 +24,7 @@ class Join(TimedNode[Buffers[Any, Any]]):
         self.late = Port("late")
         self.then(self.joined)
         self.then(self.late)
+        self.delay_ms = self.joined.delay_ms = join.delay_ms
         self._join = join
         self._function = function
         self._late = METRICS.late.labels(store.name)
@@ -37,24 +38,30 @@ class Join(TimedNode[Buffers[Any, Any]]):
         for item in items:
             key, value, time_ms, watermark_ms, partition, source = item
             number = source if source >= 0 else ~source
-            if self.deadlines(partition).next_ms <= watermark_ms:
-                made += self._named(self.expired(partition, watermark_ms, ~number), run)
+            mark_ms = watermark_ms - self.behind_ms
+            if self.deadlines(partition).next_ms <= mark_ms:
+                made += self.expired(partition, mark_ms, ~number, run)
             if number in stale:
                 continue
             state = self.take(item, run)
             if state is None:
                 continue
+            kept = self.kept(item, state)
             if state.value is None:
                 state.value = Buffers()
             try:
-                joined: Joined[Any, Any] = add(state.value, value, time_ms, watermark_ms)
+                joined: Joined[Any, Any] = add(state.value, value, time_ms, mark_ms)
                 if joined.late:
                     late.append(item)
-                for left, right, at_ms in joined.pairs:
-                    made.append(Item(key, self._function(left, right), at_ms, watermark_ms, partition, source))
+                pairs = [
+                    Item(key, self._function(left, right), at_ms, watermark_ms, partition, source)
+                    for left, right, at_ms in joined.pairs
+                ]
             except Exception as error:
+                self.put_back(item, state, kept)
                 run.fail(self, item, error)
                 continue
+            made += pairs
             if state.value.empty:
                 state.value = None
             self.schedule(state)
@@ -66,18 +73,18 @@ class Join(TimedNode[Buffers[Any, Any]]):
     def deadline(self, state: State[Buffers[Any, Any]]) -> int | None:
         return self._join.deadline(state.value) if state.value is not None else None
 
-    def expire(self, state: State[Buffers[Any, Any]], watermark_ms: int) -> list[tuple[Any, int]]:
+    def expire(self, state: State[Buffers[Any, Any]], mark_ms: int) -> list[tuple[Any, int]]:
         if state.value is None:
             return []
-        pairs = self._join.expire(state.value, watermark_ms)
+        pairs = self._join.expire(state.value, mark_ms)
         if state.value.empty:
             state.value = None
         return [((left, right), time_ms) for left, right, time_ms in pairs]
 
     async def emit_expired(self, items: list[Item], run: Run) -> None:
-        await self.joined.emit(self._named(items, run), run)
+        await self.joined.emit(items, run)
 
-    def _named(self, items: list[Item], run: Run) -> list[Item]:
+    def made(self, items: list[Item], run: Run) -> list[Item]:
         made = []
         for item in items:
             try:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from voicestream.streams.durations import Duration, parse_duration
+from voicestream.streams.message import Message
 from voicestream.streams.operators.node import Item, Node, Run
 from voicestream.streams.state import Fence, State, Store
 
@@ -38,21 +39,34 @@ class KeyedNode(Node, Generic[S]):
     def store(self) -> Store[S]:
         return self._store
 
-    def open(self, partition: int, key: str) -> State[S]:
-        """The entry of ``key``; it is saved when the run is over."""
-        return self._enter(partition, key).state
+    def open(self, partition: int, key: str, message: Message | None = None) -> State[S]:
+        """The entry of ``key``, which ``message`` changes; it is saved when the run is over."""
+        opened = self._enter(partition, key)
+        if message is not None and message.offset > opened.applied.get(message.topic, -1):
+            opened.applied[message.topic] = message.offset
+        return opened.state
 
     def take(self, item: Item, run: Run) -> State[S] | None:
         """The entry of the key of ``item``; ``None`` where it has applied the item's message before."""
         opened = self._opened.get((item.partition, item.key))
         if opened is None:
             opened = self._enter(item.partition, item.key)
-        message = run.message(item)
+        message = run.message(item.source)
         if message is not None:
             if opened.before.get(message.topic, -1) >= message.offset:
                 return None
-            opened.applied[message.topic] = message.offset
+            if message.offset > opened.applied.get(message.topic, -1):
+                opened.applied[message.topic] = message.offset
         return opened.state
+
+    def kept(self, item: Item, state: State[S]) -> S | None:
+        """The value of the entry, for ``put_back``: where no message is to blame, no run is made again without it."""
+        return copy.deepcopy(state.value) if item.source < 0 else None
+
+    def put_back(self, item: Item, state: State[S], kept: S | None) -> None:
+        """Leave no trace of an item that failed."""
+        if item.source < 0:
+            state.value = kept
 
     def finish(self) -> None:
         """Tell the store, before it commits, what its entries have applied."""
@@ -111,8 +125,12 @@ class TimedNode(KeyedNode[S]):
         """The smallest watermark at which ``expire`` has something to do."""
         raise NotImplementedError
 
-    def expire(self, state: State[S], watermark_ms: int) -> list[tuple[Any, int]]:
-        """Values that are due, each with its event time; changes the entry."""
+    def expire(self, state: State[S], mark_ms: int) -> list[tuple[Any, int]]:
+        """What is due, each with its event time; changes the entry."""
+        raise NotImplementedError
+
+    def made(self, items: list[Item], run: Run) -> list[Item]:
+        """The results of what was due."""
         raise NotImplementedError
 
     def deadlines(self, partition: int) -> Deadlines:
@@ -126,19 +144,28 @@ class TimedNode(KeyedNode[S]):
         self._looked_at.add((state.partition, state.key))
         self.deadlines(state.partition).set(state.key, self.deadline(state))
 
-    def expired(self, partition: int, watermark_ms: int, source: int) -> list[Item]:
-        """What is due in a partition, by deadline and key."""
-        items: list[Item] = []
-        for key in self.deadlines(partition).due(watermark_ms):
-            state = self.open(partition, key)
-            for value, time_ms in self.expire(state, watermark_ms):
-                items.append(Item(key, value, time_ms, watermark_ms, partition, source))
-            self.schedule(state)
-        return items
+    def expired(self, partition: int, mark_ms: int, source: int, run: Run) -> list[Item]:
+        """What is due in a partition, in order of time.
 
-    async def advance(self, partition: int, watermark_ms: int, run: Run) -> None:
-        if self.deadlines(partition).next_ms <= watermark_ms:
-            await self.emit_expired(self.expired(partition, watermark_ms, -1), run)
+        Each result has the event time that it was due at, though time may have made a leap since: so the next node
+        takes it before it closes what the leap brings to an end.
+        """
+        items: list[Item] = []
+        for key in self.deadlines(partition).due(mark_ms):
+            state = self.open(partition, key, run.message(source))
+            for value, time_ms in self.expire(state, mark_ms):
+                due_ms = min(mark_ms, time_ms + self.delay_ms) + self.behind_ms
+                items.append(Item(key, value, time_ms, due_ms, partition, source))
+            self.schedule(state)
+        items.sort(key=_time_and_key)
+        return self.made(items, run)
+
+    def due(self, partition: int, watermark_ms: int) -> bool:
+        return self.deadlines(partition).next_ms <= watermark_ms - self.behind_ms
+
+    async def advance(self, partition: int, watermark_ms: int, source: int, run: Run) -> None:
+        if self.due(partition, watermark_ms):
+            await self.emit_expired(self.expired(partition, watermark_ms - self.behind_ms, source, run), run)
 
     async def emit_expired(self, items: list[Item], run: Run) -> None:
         """Hand on what was due."""
@@ -188,7 +215,8 @@ class Process(KeyedNode[S]):
         self._function = function
         self._by_wall = [punctuator for punctuator in every if punctuator.time == "wall"]
         self._by_stream = [punctuator for punctuator in every if punctuator.time == "stream"]
-        self._fired: dict[tuple[int, int], int] = {}
+        self._fired: dict[tuple[str, int], int] = {}
+        self._fired_before: dict[tuple[str, int], int] | None = None  # when the run began
         self._partitions: Sequence[int] = ()
 
     async def process(self, items: list[Item], run: Run) -> None:
@@ -196,42 +224,79 @@ class Process(KeyedNode[S]):
         made: list[Item] = []
         for item in items:
             number = item.source if item.source >= 0 else ~item.source
-            for every in self._by_stream:
-                made += await self._fire(every, item.partition, item.watermark_ms, ~number, run)
+            if self._by_stream:
+                made += await self._punctuate(item.partition, item.watermark_ms, ~number, run)
             if number in stale:
                 continue
             state = self.take(item, run)
             if state is None:
                 continue
+            kept = self.kept(item, state)
             try:
                 result = self._function(item.value, state)
                 if inspect.isawaitable(result):
                     result = await result
             except Exception as error:
+                self.put_back(item, state, kept)
                 run.fail(self, item, error)
             else:
                 made += [item._replace(value=value) for value in several(result)]
         await self.emit(made, run)
 
-    async def advance(self, partition: int, watermark_ms: int, run: Run) -> None:
-        for every in self._by_stream:
-            await self.emit(await self._fire(every, partition, watermark_ms, -1, run), run)
+    def due(self, partition: int, watermark_ms: int) -> bool:
+        mark_ms = watermark_ms - self.behind_ms
+        return any(self._is_due(number, partition, mark_ms) for number in range(len(self._by_stream)))
+
+    async def advance(self, partition: int, watermark_ms: int, source: int, run: Run) -> None:
+        await self.emit(await self._punctuate(partition, watermark_ms, source, run), run)
 
     async def tick(self, run: Run) -> None:
-        for every in self._by_wall:
+        for number, every in enumerate(self._by_wall):
             for partition in self._partitions:
-                await self.emit(await self._fire(every, partition, run.now_ms, -1, run), run)
+                begun_ms = run.now_ms - run.now_ms % every.interval_ms
+                if begun_ms > self._fired.setdefault((f"wall {number}", partition), begun_ms):
+                    self._note(f"wall {number}", partition, begun_ms)
+                    await self.emit(await self._fire(every, partition, run.now_ms, run.now_ms, -1, run), run)
 
-    async def _fire(self, every: Every, partition: int, now_ms: int, source: int, run: Run) -> list[Item]:
-        """Call a punctuator for each key, where its time has come; what it returned."""
-        begun_ms = now_ms - now_ms % every.interval_ms
-        if begun_ms <= self._fired.setdefault((id(every), partition), begun_ms):
-            return []
-        self._fired[id(every), partition] = begun_ms
+    async def _punctuate(self, partition: int, watermark_ms: int, source: int, run: Run) -> list[Item]:
+        """What the punctuators made for which event time has come."""
+        mark_ms = watermark_ms - self.behind_ms
         made: list[Item] = []
-        for key in list(self._store.keys(partition)):
-            item = Item(key, None, now_ms, now_ms, partition, source)
-            state = self.open(partition, key)
+        for number, every in enumerate(self._by_stream):
+            if self._is_due(number, partition, mark_ms):
+                self._note(_place(number), partition, mark_ms - mark_ms % every.interval_ms)
+                made += await self._fire(every, partition, mark_ms, watermark_ms, source, run)
+        return made
+
+    def _is_due(self, number: int, partition: int, mark_ms: int) -> bool:
+        if mark_ms < 0:
+            return False  # nothing is known of event time
+        place, begun_ms = (_place(number), partition), mark_ms - mark_ms % self._by_stream[number].interval_ms
+        fired_ms = self._fired.get(place)
+        if fired_ms is None:
+            self._note(*place, begun_ms)
+        return fired_ms is not None and begun_ms > fired_ms
+
+    def _note(self, punctuator: str, partition: int, begun_ms: int) -> None:
+        if self._fired_before is None:
+            self._fired_before = dict(self._fired)
+        self._fired[punctuator, partition] = begun_ms
+
+    async def _fire(
+        self, every: Every, partition: int, now_ms: int, watermark_ms: int, source: int, run: Run
+    ) -> list[Item]:
+        """Call a punctuator for each key; what it returned."""
+        made: list[Item] = []
+        message = run.message(source)
+        here = [key for number, key in self._opened if number == partition]  # some of them new to the store
+        for key in dict.fromkeys([*self._store.keys(partition), *here]):
+            opened = self._enter(partition, key)
+            if message is not None and opened.before.get(message.topic, -1) >= message.offset:
+                continue  # it was saved with what this call did
+            state = self.open(partition, key, message)
+            if state.value is None:
+                continue
+            item = Item(key, None, now_ms, watermark_ms, partition, source)
             before = copy.deepcopy(state.value)
             try:
                 result = every.function(now_ms, state)
@@ -246,7 +311,37 @@ class Process(KeyedNode[S]):
 
     def recovered(self, partitions: Sequence[int], now_ms: int) -> None:
         self._partitions = partitions
-        self._fired.clear()
+        self._fired_before = None
+        self._fired = {
+            (_place(number), partition): self._store.meta(partition).stream_ms[_place(number)]
+            for number in range(len(self._by_stream))
+            for partition in partitions
+            if _place(number) in self._store.meta(partition).stream_ms
+        }
+
+    def aborted(self) -> None:
+        super().aborted()
+        if self._fired_before is not None:
+            self._fired, self._fired_before = self._fired_before, None
+
+    def finish(self) -> None:
+        super().finish()
+        if self._fired_before is not None:
+            self._fired_before = None
+            for (place, partition), begun_ms in self._fired.items():
+                if place.startswith(_PLACE):
+                    self._store.meta(partition).stream_ms[place] = begun_ms
+
+
+_PLACE = "|"  # no name of a topic: where a store remembers when a punctuator fired
+
+
+def _place(number: int) -> str:
+    return f"{_PLACE}{number}"
+
+
+def _time_and_key(item: Item) -> tuple[int, str]:
+    return item.time_ms, item.key
 
 
 def several(result: Any) -> Iterable[Any]:

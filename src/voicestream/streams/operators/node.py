@@ -13,6 +13,9 @@ from voicestream.streams.message import Message, Outgoing
 from voicestream.streams.policies import Step
 from voicestream.streams.state import Store
 
+CLOCK = ""
+"""Stands for a topic, where the clock and no record drives event time; its offsets are event times."""
+
 
 class Item(NamedTuple):
     """A value on its way through the graph.
@@ -108,9 +111,9 @@ class Run:
         self._indexes[topic, number] += 1
         return index
 
-    def message(self, item: Item) -> Message | None:
-        """The message that an item came of, or that let it pass; ``None``: the clock did."""
-        sources = self.sources(item.source)
+    def message(self, source: int) -> Message | None:
+        """The message that an item came of, or that let it pass; ``None``: the clock on the wall did."""
+        sources = self.sources(source)
         return self.messages[sources[-1]] if sources else None
 
 
@@ -125,6 +128,8 @@ class Node:
         self.parents: list[Node] = []
         self.beside: list[Node] = []  # that look this one up, so that they belong to the same pipeline
         self.guards_state = False  # nothing that comes to a store passes this node by
+        self.delay_ms = 0  # how far behind event time the values are that it holds back
+        self.behind_ms = 0  # how far behind event time those are that come here: the delays of all nodes before
 
     def then(self, child: "Node") -> "Node":
         """Put ``child`` behind this node; returns the child."""
@@ -151,7 +156,11 @@ class Node:
             for child in self.children:
                 await child.process(items, run)
 
-    async def advance(self, partition: int, watermark_ms: int, run: Run) -> None:
+    def due(self, partition: int, watermark_ms: int) -> bool:
+        """Whether ``advance`` has something to do."""
+        return False
+
+    async def advance(self, partition: int, watermark_ms: int, source: int, run: Run) -> None:
         """Event time of a partition has got to ``watermark_ms``, with no record at hand."""
 
     async def tick(self, run: Run) -> None:

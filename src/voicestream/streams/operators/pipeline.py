@@ -5,7 +5,7 @@ from typing import Any
 
 from voicestream.streams.errors import TopologyError
 from voicestream.streams.operators.calls import Batched, MapAsync
-from voicestream.streams.operators.node import Node, Port
+from voicestream.streams.operators.node import FlatMap, Node, Port
 from voicestream.streams.operators.sink import To
 from voicestream.streams.operators.source import Source
 from voicestream.streams.operators.windowed import Window
@@ -33,6 +33,9 @@ class Pipeline:
         for sink in sinks:
             sink.one_source = sum(not source.timeless for source in sources) == 1
             sink.traced = sink.traced and self.asynchronous is None  # else copies leave in any order
+        for node in _below([node for node in self.nodes if isinstance(node, Batched)]):
+            if isinstance(node, To):
+                node.traced = False  # a replay makes other lists
         self._check(stage)
         idle = [source.idle_ms for source in sources if source.idle_ms is not None and not source.timeless]
         for node in self.nodes:
@@ -41,8 +44,16 @@ class Pipeline:
         self.one_by_one = any(_meets_itself(source, self.nodes) for source in sources)
         """Whether a record comes to some state by two ways, so that no record may overtake another on its way."""
         stateful = [node for node in self.nodes if node.store is not None]
+        spread = {
+            id(node) for node in _below([n for flat in self.nodes if isinstance(flat, FlatMap) for n in flat.children])
+        }
         for node in self.nodes:
-            node.guards_state = node.store is None and not _passes_by(sources, node, stateful)
+            node.guards_state = (
+                node.store is None and id(node) not in spread and not _passes_by(sources, node, stateful)
+            )
+            node.behind_ms = max(
+                (p.behind_ms + (p.delay_ms if p.store is None else 0) for p in node.parents), default=0
+            )
 
     @property
     def asynchronous(self) -> MapAsync | None:
@@ -150,6 +161,4 @@ def _meets_itself(source: Source, ordered: Sequence[Node]) -> bool:
     for node in ordered:
         for following in (*node.children, *node.beside):
             ways[id(following)] += ways[id(node)]
-    return any(
-        ways[id(node)] > 1 for node in ordered if node.store is not None or node.by_two or id(node) in looked_up
-    )
+    return any(ways[id(node)] > 1 for node in ordered if node.store is not None or node.by_two or id(node) in looked_up)

@@ -6,7 +6,7 @@ from typing import Any
 from voicestream.streams.environment import Environment
 from voicestream.streams.errors import EncodeError, RegistryError
 from voicestream.streams.message import MAX_VALUE_BYTES, Headers, Message, Outgoing
-from voicestream.streams.operators.node import Item, Node, Position, Run
+from voicestream.streams.operators.node import CLOCK, Item, Node, Position, Run
 from voicestream.streams.topic import Topic
 
 ORIGIN = "streams-origin"
@@ -20,8 +20,8 @@ class To(Node):
     """``to``: each record to a topic, under its own key or one that a function gives.
 
     ``traced`` is of a repartition topic: a copy says what it was made of, so that one that a replay makes again is
-    known. It says so where a replay gives the same positions: not of a batch, and of what time brought forth only when
-    one topic alone drives time.
+    known. It says so where a replay gives the same positions: not of a batch, and of what a record's time brought forth
+    only when one topic alone drives time.
     """
 
     def __init__(
@@ -66,9 +66,11 @@ class To(Node):
             run.out.append((number, Outgoing(topic.name, key.encode(), value, item.time_ms, None, headers)))
 
     def _headers(self, source: int, number: int, run: Run) -> Headers:
-        if not run.messages or source >= len(run.messages) or (source < 0 and not self.one_source):
+        if not run.messages or source >= len(run.messages):
             return ()
         origin, offset, nested = run.positions[number]
+        if source < 0 and not self.one_source and origin != CLOCK:
+            return ()
         at = f"{self._origin}/{run.messages[number].partition}|{origin}"
         index = nested << INDEX_BITS | run.next_index(self.topic.name, number)
         return ((ORIGIN, f"{at}|{offset}_{index}".encode()),)
@@ -83,10 +85,13 @@ def own_key(record: Any, key: str) -> str:
 
 
 def position_of(message: Message) -> Position:
-    """Where a message comes from: its topic, or what its origin header says."""
+    """Where a message comes from: its topic, and for a copy, what its origin header says."""
     for name, value in message.headers:
         if name == ORIGIN and value:
-            origin, _, at = value.decode().rpartition("|")
-            offset, index = at.split("_")
-            return Position(origin, int(offset), int(index))
+            try:
+                origin, _, at = value.decode().rpartition("|")
+                offset, index = at.split("_")
+                return Position(f"{message.topic}|{origin}", int(offset), int(index))
+            except ValueError:  # somebody else's
+                break
     return Position(message.topic, message.offset, 0)

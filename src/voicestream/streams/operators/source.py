@@ -63,6 +63,7 @@ class EventTime:
                 continue
             lanes, times = self._lanes[partition], known.get(partition, {})
             names = [name for name in times if name == topic or name.startswith(f"{topic}|")]
+            names = [n for n in names if not (n.endswith("|") and any(m.startswith(n) and m != n for m in names))]
             for name in names or [topic]:
                 lanes[name] = Lane(source.idle_ms, now_ms, times.get(name, BEGINNING))
             if WATERMARK in times:
@@ -87,31 +88,50 @@ class EventTime:
         self.watermarks = dict(watermarks)
 
     def heard(self, topic: str, partition: int, origin: str, time_ms: int, now_ms: int) -> int:
-        """A record of ``time_ms`` has come: the watermark of its partition, with it. ``origin`` is that of its copy."""
+        """A record of ``time_ms`` has come: the watermark of its partition, with it.
+
+        ``origin`` is where it comes from, as a ``Position`` says. What the clock brought forth there counts for all
+        that comes from there.
+        """
         source = self._sources.get(topic)
         known = self.watermarks.get(partition, BEGINNING)
         if source is None:
             return known
         lanes = self._lanes.setdefault(partition, {})
-        name = topic if origin == topic else f"{topic}|{origin}"
-        lane = lanes.get(name)
-        if lane is None:
-            lane = lanes[name] = Lane(source.idle_ms, now_ms)
-            if topic in lanes and lanes[topic].stream_ms == BEGINNING:
-                del lanes[topic]  # it stood for what was to come
-        lane.heard_ms = now_ms
-        before = lane.stream_ms
-        if time_ms <= before:
+        names = [name for name in lanes if name.startswith(origin)] if origin.endswith("|") else ()
+        moved = False
+        for lane in [lanes[name] for name in names] or [self._lane(lanes, origin, source, now_ms)]:
+            lane.heard_ms = now_ms
+            if time_ms > lane.stream_ms:
+                moved = moved or lane.stream_ms <= known  # it may have been the one that was behind
+                lane.stream_ms = time_ms
+        if not moved:
             return known
-        lane.stream_ms = time_ms
         if len(lanes) == 1:
             self.watermarks[partition] = known = max(known, time_ms)
-        elif before <= known:  # it may have been the one that was behind
-            return self.watermark(partition, now_ms)
-        return known
+            return known
+        return self.watermark(partition, now_ms)
+
+    def _lane(self, lanes: dict[str, Lane], origin: str, source: Source, now_ms: int) -> Lane:
+        lane = lanes.get(origin)
+        if lane is None:
+            lane = lanes[origin] = Lane(source.idle_ms, now_ms)
+            topic = source.topic.name
+            if origin != topic and topic in lanes and lanes[topic].stream_ms == BEGINNING:
+                del lanes[topic]  # it stood for what was to come
+            for name in [name for name in lanes if name.endswith("|") and name != origin and origin.startswith(name)]:
+                lane.stream_ms = max(lane.stream_ms, lanes.pop(name).stream_ms)
+        return lane
 
     def watermark(self, partition: int, now_ms: int) -> int:
         """How far the partition has got; never less than before."""
+        found = self.ahead(partition, now_ms)
+        if found > BEGINNING:
+            self.watermarks[partition] = found
+        return found
+
+    def ahead(self, partition: int, now_ms: int) -> int:
+        """How far the partition would be if it was asked now, with the clock of those that are quiet."""
         lanes = self._lanes.get(partition, {}).values()
         found = self.watermarks.get(partition, BEGINNING)
         if not lanes:
@@ -123,8 +143,6 @@ class EventTime:
             last = max(lane.stream_ms for lane in lanes)
             if last > BEGINNING:
                 found = max(found, last + now_ms - max(lane.heard_ms for lane in lanes))
-        if found > BEGINNING:
-            self.watermarks[partition] = found
         return found
 
     def partitions(self) -> list[int]:

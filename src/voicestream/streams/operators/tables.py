@@ -44,12 +44,14 @@ class Materialised(KeyedNode[Any], KeyedView):
             state = self.take(item, run)
             if state is None:
                 continue
+            kept = self.kept(item, state)
             try:
                 old = self.shown(state.value) if tell else None
                 state.value = self.updated(state.value, item.value)
                 if tell:
                     changes.append(item._replace(value=Change(old, self.shown(state.value))))
             except Exception as error:
+                self.put_back(item, state, kept)
                 run.fail(self, item, error)
         await self.emit(changes, run)
 

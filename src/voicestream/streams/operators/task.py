@@ -18,14 +18,16 @@ from voicestream.streams.inputs import Inputs, key_of
 from voicestream.streams.message import Event, Message, Outgoing, TopicPartition
 from voicestream.streams.metrics import METRICS
 from voicestream.streams.middleware.base import Call
-from voicestream.streams.operators.node import Item, Node, Run
+from voicestream.streams.operators.node import CLOCK, Item, Node, Run
 from voicestream.streams.operators.pipeline import Pipeline
 from voicestream.streams.operators.sink import To, position_of
-from voicestream.streams.operators.source import EventTime, Source
+from voicestream.streams.operators.source import BEGINNING, EventTime, Source
 from voicestream.streams.policies import Action, Retry, Step, final, last
 from voicestream.streams.stage import Agent
 
 log = logging.getLogger(__name__)
+
+_YEAR_10000 = 253_402_300_800_000  # in ms since 1970
 
 
 class PipelineTask:
@@ -65,16 +67,47 @@ class PipelineTask:
 
     async def punctuate(self, now: int) -> list[Outgoing]:
         """Let event time go on where no record drives it, and punctuators fire."""
-        run = Run((), now)
-        for partition in self._time.partitions():
-            watermark_ms = self._time.watermark(partition, now)
-            for node in self._pipeline.nodes:
-                await node.advance(partition, watermark_ms, run)
-        for node in self._pipeline.nodes:
-            await node.tick(run)
         out: list[Outgoing] = []
-        self._settle(run, {}, (), out)
+        before = self._time.snapshot()
+        try:
+            run = await self._advance(now)
+            self._settle(run, {}, (), out)
+            run = Run((), now)
+            for node in self._pipeline.nodes:
+                await node.tick(run)
+            self._settle(run, {}, (), out)
+        except BaseException:
+            self._undo(before)
+            raise
         return out
+
+    async def _advance(self, now: int) -> Run:
+        """Let event time go on by the clock, in two steps, so that a replay closes the same windows at the same time.
+
+        How far it has got is noted in every store first, and done when the changelogs have it. Then a message of the
+        clock stands for it: what a store has applied, and what was sent, is known by it as by a message of a topic.
+        """
+        ticks: list[Message] = []
+        ahead: dict[int, int] = {}
+        for partition in self._time.partitions():
+            known_ms, clock_ms = self._time.watermarks.get(partition, BEGINNING), self._time.ahead(partition, now)
+            if self._due(partition, known_ms):
+                ticks.append(Message(CLOCK, partition, known_ms, known_ms, None, None))
+            if clock_ms > known_ms and self._due(partition, clock_ms):
+                ahead[partition] = clock_ms
+        run = Run(ticks, now)
+        run.positions = [position_of(message) for message in ticks]
+        for number, tick in enumerate(ticks):
+            for node in self._pipeline.nodes:
+                await node.advance(tick.partition, tick.offset, ~number, run)
+        self._time.watermarks.update(ahead)
+        for store in self._pipeline.stores:
+            for partition in ahead:
+                store.touch_meta(partition)
+        return run
+
+    def _due(self, partition: int, watermark_ms: int) -> bool:
+        return watermark_ms > BEGINNING and any(node.due(partition, watermark_ms) for node in self._pipeline.nodes)
 
     def oldest_needed(self, topic: str, partition: int) -> int | None:
         """A pipeline holds nothing back: what is open is in its stores."""
@@ -91,11 +124,15 @@ class PipelineTask:
         ours = [tp for tp in tps if tp.topic in self._sources]
         partitions = sorted({tp.partition for tp in ours})
         now = now_ms()
-        known: dict[int, dict[str, int]] = {partition: {} for partition in partitions}
-        for store in self._pipeline.stores:
-            for partition, times in known.items():
-                for lane, ms in store.meta(partition).stream_ms.items():
-                    times[lane] = max(ms, times.get(lane, ms))
+        known: dict[int, dict[str, int]] = {}
+        for partition in partitions:
+            metas = [store.meta(partition).stream_ms for store in self._pipeline.stores]
+            # Where a kill left one store behind, its records come again, and are not late; the others will refuse them.
+            known[partition] = (
+                {lane: min(meta[lane] for meta in metas) for lane in metas[0] if all(lane in meta for meta in metas)}
+                if metas
+                else {}
+            )
         self._time.assign(ours, known, now)
         for node in self._pipeline.nodes:
             node.recovered(partitions, now)
@@ -151,12 +188,10 @@ class PipelineTask:
         current: Source | None = None
         seen: dict[tuple[str, int, str], tuple[int, int]] = {}
         for number, (message, record) in enumerate((event.message, event.record) for event in events):
-            if number in excluded:
-                continue
             source = self._sources[message.topic]
             try:
                 key = key_of(message, record)
-                time_ms = source.time(record) if source.time is not None else message.timestamp_ms
+                time_ms = self._time_of(source, message, record)
             except Exception as error:
                 run.failed[number] = ("decode" if isinstance(error, DecodeError) else "process"), error
                 continue
@@ -168,6 +203,8 @@ class PipelineTask:
                     continue  # a second copy, made by a replay, of what this run has taken
                 seen[lane] = at[0], at[1]
             watermark_ms = self._time.heard(message.topic, message.partition, origin, time_ms, run.now_ms)
+            if number in excluded:
+                continue  # but its time counts, as when it fails before anything is done with it
             if pending and (source is not current or self._pipeline.one_by_one):
                 assert current is not None
                 await current.process(pending, run)
@@ -176,6 +213,16 @@ class PipelineTask:
             pending.append(Item(key, record, time_ms, watermark_ms, message.partition, number))
         if current is not None and pending:
             await current.process(pending, run)
+
+    def _time_of(self, source: Source, message: Message, record: Any) -> int:
+        """The event time of a record; raises what the extractor does, and ``ValueError`` for what is no time."""
+        time_ms = source.time(record) if source.time is not None else message.timestamp_ms
+        if self._stateful and not source.timeless and not 0 <= time_ms < _YEAR_10000:
+            raise ValueError(
+                f"the event time of the record is {time_ms}: it must be milliseconds since 1970, and before the year "
+                "10000"
+            )
+        return int(time_ms)
 
     def _settle(
         self,
@@ -212,6 +259,8 @@ class PipelineTask:
                 fence[origin] = max(last_applied, fence.get(origin, last_applied))
             for partition in self._time.partitions():
                 store.meta(partition).stream_ms.update(self._time.remembered(partition))
+            for partition in {message.partition for message in run.messages}:
+                store.touch_meta(partition)  # whatever became of the messages, time went on
 
     def _orphan(self, action: Action, item: Item, step: Step, error: Exception, out: list[Outgoing]) -> None:
         """Set aside what came of no message, such as the result of a window: its text stands for its bytes."""

@@ -11,6 +11,7 @@ from voicestream.streams.operators.keyed import TimedNode, snapshot
 from voicestream.streams.operators.node import Item, Port, Run
 from voicestream.streams.state import State, Store
 from voicestream.streams.windows import Pane, Windowed, Windows
+from voicestream.streams.windows.slides import Sliding
 
 A = TypeVar("A")
 
@@ -50,6 +51,9 @@ class Window(TimedNode[KeyWindows[Any]]):
         self._windows = windows
         self._aggregator = aggregator
         self._by_key = close == "key"
+        self._shares = isinstance(windows, Sliding)  # a closed window goes on as the source of later ones
+        if not self._by_key:
+            self.delay_ms = self.final.delay_ms = windows.delay_ms + windows.behind_ms
         self.idle_ms: int | None = None  # of the sources: how long a key may be quiet
         self._heard: dict[tuple[int, str], int] = {}
         self._late = METRICS.late.labels(store.name)
@@ -64,21 +68,23 @@ class Window(TimedNode[KeyWindows[Any]]):
         for item in items:
             key, value, time_ms, watermark_ms, partition, source = item
             number = source if source >= 0 else ~source
-            if not by_key and self.deadlines(partition).next_ms <= watermark_ms:
-                final += self.expired(partition, watermark_ms, ~number)
+            mark_ms = watermark_ms - self.behind_ms
+            if not by_key and self.deadlines(partition).next_ms <= mark_ms:
+                final += self.expired(partition, mark_ms, ~number, run)
             if number in stale:
                 continue
             state = self.take(item, run)
             if state is None:
                 continue
+            kept = self.kept(item, state)
             known = state.value
             if known is None:
                 known = state.value = KeyWindows()
             if by_key:
-                watermark_ms = known.stream_ms = max(known.stream_ms, time_ms)
+                mark_ms = known.stream_ms = max(known.stream_ms, time_ms)
                 self._heard[partition, key] = run.now_ms
             try:
-                added = add(known.panes, value, time_ms, watermark_ms, aggregator)
+                added = add(known.panes, value, time_ms, mark_ms, aggregator)
                 if added.late:
                     late.append(item)
                 elif tell:
@@ -87,14 +93,13 @@ class Window(TimedNode[KeyWindows[Any]]):
                         for pane in added.changed
                     ]
             except Exception as error:
+                self.put_back(item, state, kept)
                 run.fail(self, item, error)
                 continue
             if by_key:
-                final += [
-                    Item(key, value, time_ms, watermark_ms, partition, ~number)
-                    for value, time_ms in self.expire(state, watermark_ms)
-                ]
-            self.schedule(state)
+                final += self._closed(state, mark_ms, watermark_ms, ~number, run)
+            else:
+                self.schedule(state)
         if late:
             self._late.inc(len(late))
         await self.late.emit(late, run)
@@ -104,39 +109,59 @@ class Window(TimedNode[KeyWindows[Any]]):
     def deadline(self, state: State[KeyWindows[Any]]) -> int | None:
         return self._windows.deadline(state.value.panes) if state.value is not None else None
 
-    def expire(self, state: State[KeyWindows[Any]], watermark_ms: int) -> list[tuple[Any, int]]:
+    def expire(self, state: State[KeyWindows[Any]], mark_ms: int) -> list[tuple[Any, int]]:
         known = state.value
         if known is None:
             return []
-        closed = self._windows.close(known.panes, watermark_ms)
+        closed = self._windows.close(known.panes, mark_ms)
         if not known.panes and not self._by_key:
             state.value = None  # the watermark of the partition will know what is late
-        return [(self._result(state.key, pane, True), self._windows.last_ms(pane)) for pane in closed]
+        return [(pane, self._windows.last_ms(pane)) for pane in closed]
 
-    async def advance(self, partition: int, watermark_ms: int, run: Run) -> None:
-        if not self._by_key:
-            await super().advance(partition, watermark_ms, run)
+    def made(self, items: list[Item], run: Run) -> list[Item]:
+        made = []
+        for item in items:
+            try:
+                made.append(item._replace(value=self._result(item.key, item.value, True)))
+            except Exception as error:
+                run.fail(self, item, error)
+        return made
+
+    def due(self, partition: int, watermark_ms: int) -> bool:
+        return not self._by_key and super().due(partition, watermark_ms)
 
     async def tick(self, run: Run) -> None:
+        """Close the windows of keys that are quiet: what is late then is noted first, and done at the next tick."""
         if not self._by_key or self.idle_ms is None:
             return
         final: list[Item] = []
         for (partition, key), heard_ms in list(self._heard.items()):
             quiet_ms = run.now_ms - heard_ms
-            if quiet_ms < self.idle_ms:
-                continue
-            state = self._store.open(partition, key)
-            if state.value is None or not state.value.panes:
+            known = self._store.open(partition, key).value
+            if known is None or not known.panes:
                 del self._heard[partition, key]
                 continue
-            watermark_ms = state.value.stream_ms + quiet_ms
-            deadline_ms = self._windows.deadline(state.value.panes)
-            if deadline_ms is not None and deadline_ms <= watermark_ms:
-                state.value.stream_ms = watermark_ms  # what comes behind it is late
+            due_ms = self._windows.deadline(known.panes)
+            if due_ms is not None and due_ms <= known.stream_ms:
                 state = self.open(partition, key)
-                for value, time_ms in self.expire(state, watermark_ms):
-                    final.append(Item(key, value, time_ms, watermark_ms, partition, -1))
+                final += self._closed(state, known.stream_ms, known.stream_ms, -1, run)
+            elif due_ms is not None and quiet_ms >= self.idle_ms and due_ms <= known.stream_ms + quiet_ms:
+                self.open(partition, key)
+                known.stream_ms += quiet_ms
+                self._heard[partition, key] = run.now_ms
         await self.emit_expired(final, run)
+
+    def _closed(
+        self, state: State[KeyWindows[Any]], mark_ms: int, watermark_ms: int, source: int, run: Run
+    ) -> list[Item]:
+        """The results of a key whose own time is at ``mark_ms``."""
+        return self.made(
+            [
+                Item(state.key, pane, time_ms, watermark_ms, state.partition, source)
+                for pane, time_ms in self.expire(state, mark_ms)
+            ],
+            run,
+        )
 
     async def emit_expired(self, items: list[Item], run: Run) -> None:
         await self.final.emit(items, run)
@@ -150,6 +175,6 @@ class Window(TimedNode[KeyWindows[Any]]):
 
     def _result(self, key: str, pane: Pane[Any], final: bool) -> Windowed[Any]:
         value = self._aggregator.result(pane.state)
-        if not final:
+        if not final or self._shares:
             value = snapshot(value)
         return Windowed(key, pane.start_ms, pane.end_ms, value, final)

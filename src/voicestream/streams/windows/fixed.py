@@ -1,7 +1,7 @@
 """Windows whose bounds are fixed by the clock: tumbling and hopping."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
 from voicestream.streams.aggregators.base import Aggregator
 from voicestream.streams.windows.panes import LATE, A, Added, Pane, R, T, Windows
@@ -9,15 +9,13 @@ from voicestream.streams.windows.panes import LATE, A, Added, Pane, R, T, Window
 
 @dataclass(frozen=True)
 class _Fixed(Windows):
+    behind_ms: ClassVar[int] = 1
     size_ms: int
     grace_ms: int
 
     @property
     def delay_ms(self) -> int:
         return self.grace_ms
-
-    def last_ms(self, pane: Pane[Any]) -> int:
-        return pane.end_ms - 1
 
     def close(self, panes: list[Pane[A]], watermark_ms: int) -> list[Pane[A]]:
         count = 0

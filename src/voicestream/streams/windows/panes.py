@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
 
@@ -91,9 +91,12 @@ class Windows(ABC):
     def deadline(self, panes: list[Pane[A]]) -> int | None:
         """The smallest watermark at which `close` gives a pane or leaves none; None if there is none."""
 
+    behind_ms: ClassVar[int] = 0
+    """How far ``last_ms`` is before the end of a window."""
+
     def last_ms(self, pane: Pane[Any]) -> int:
         """The last time that a window holds: the event time of its result, which so is in the window itself."""
-        return pane.end_ms
+        return pane.end_ms - self.behind_ms
 
     def check(self, aggregator: Aggregator[Any, Any, Any]) -> None:  # noqa: B027
         """Raise TopologyError if the aggregator cannot serve these windows."""
