@@ -354,7 +354,7 @@ class Stream(Generic[T]):
         node = Join(store, join, function, label)
         self._node.then(node.left)
         other._node.then(node.right)
-        return JoinedStream(self._stage, node, _returned(function, None))
+        return JoinedStream(self._stage, node, _returned(function, None), tuple(dict.fromkeys((left, right))))
 
     def _then(self, node: Node, kinds: tuple[Any, ...] | None) -> "Stream[Any]":
         self._node.then(node)
@@ -371,14 +371,14 @@ class Stream(Generic[T]):
 class JoinedStream(Stream[V], Generic[V, U]):
     """The results of a join of streams, and the records that came too late for it."""
 
-    def __init__(self, stage: "Stage", node: Join, kinds: tuple[Any, ...] | None) -> None:
+    def __init__(self, stage: "Stage", node: Join, kinds: tuple[Any, ...] | None, of_sides: tuple[Any, ...]) -> None:
         super().__init__(stage, node.joined, kinds)
         self._join_node = node
+        self._of_sides = of_sides
 
-    @property
     def late(self) -> "Stream[U]":
-        """The records of both sides that came behind event time and grace."""
-        return Stream(self._stage, self._join_node.late, None)
+        """The records of both sides that came behind event time and grace; ``voicestream_late_records`` counts them."""
+        return Stream(self._stage, self._join_node.late, self._of_sides)
 
 
 def _related(known: Any, kind: type) -> bool:

@@ -78,7 +78,7 @@ def test_streams_are_joined_within_a_time():
         stage.stream(views, time=at, idle="1s"), pair, within="5ms", grace="2ms", name="near"
     )
     joined.to(pairs)
-    joined.late.to(late)
+    joined.late().to(late)
     with drive(stage) as driver:
         driver.topic(clicks).send(click(10, page="c10"), click(30, page="c30"))
         driver.topic(views).send(click(14, page="v14"), click(50, page="v50"))
