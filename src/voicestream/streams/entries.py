@@ -6,6 +6,7 @@ from zlib import crc32
 
 import msgspec
 
+from voicestream.streams.errors import StreamsError
 from voicestream.streams.rocks import Position, RocksCopy
 
 S = TypeVar("S")
@@ -95,6 +96,45 @@ class State(Generic[S]):
         self._applied: Fence | None = None  # by the running transaction
 
 
+class Values(Generic[S]):
+    """How the values of the store ``name`` look in its changelog; they are of ``type``."""
+
+    def __init__(self, name: str, type: type[S]) -> None:
+        self._name = name
+        self._type = type
+        self._encoder = msgspec.msgpack.Encoder()
+        self._decoder = msgspec.msgpack.Decoder(type)
+
+    def encode(self, state: State[S]) -> bytes | None:
+        """The value of an entry; raises ``StreamsError`` for one that cannot be encoded."""
+        try:
+            return None if state.value is None else self._encoder.encode(state.value)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise StreamsError(f"store {self._name}, key {state.key}: the value cannot be encoded: {error}") from error
+
+    def decode(self, encoded: bytes | None) -> S | None:
+        """The value that ``encode`` gave; raises ``msgspec.DecodeError``."""
+        return None if encoded is None else self._decoder.decode(encoded)
+
+    def unpack(self, number: int, key: str, data: bytes, generation: int) -> State[S]:
+        """The entry in a record of the changelog; raises ``StreamsError`` where it is of another kind of value."""
+        try:
+            entry = unpack(data)
+            raw = bytes(entry.value)
+            encoded = None if raw == NIL else raw
+            value = self.decode(encoded)
+        except msgspec.DecodeError as error:
+            raise self.foreign(key, error) from error
+        return State(key, number, value, entry.fence, encoded, generation, entry.changed_ms)
+
+    def foreign(self, key: str, error: Exception) -> StreamsError:
+        """What to raise where the changelog holds something else."""
+        return StreamsError(
+            f"store {self._name}, key {key}: what its changelog holds is no {self._type.__name__} ({error}). If the "
+            "type was changed, give the store another name, or its fields defaults"
+        )
+
+
 class Partition(Generic[S]):
     """What a store has of one partition.
 
@@ -130,6 +170,23 @@ class Partition(Generic[S]):
         decoded, stored = set(self.entries), self.copy.items()
         entries = ((key, unpack(data)) for key, data in stored if key not in decoded and key not in self.gone)
         return ((key, entry) for key, entry in entries if bytes(entry.value) != NIL)
+
+    def size(self) -> tuple[int, int]:
+        """Entries and bytes; an estimate where they are on disk."""
+        return (len(self.entries), self.bytes) if self.copy is None else (self.copy.entries(), self.copy.size())
+
+    def rewind(self, values: Values[S], generation: int) -> None:
+        """Go back to what the changelog has, as far as this worker knows."""
+        if self.copy is not None:
+            self.forget()
+            self.position = self.copy.position
+            self.load_meta(self.copy.get(META_KEY))
+            return
+        self.load_meta(self.meta_saved)
+        for entries in self.entries, self.ghosts:
+            for key, old in entries.items():
+                value = values.decode(old._encoded)
+                entries[key] = State(key, self.number, value, old._sent, old._encoded, generation, old._changed_ms)
 
     def clear(self) -> None:
         """Begin with nothing."""

@@ -24,10 +24,10 @@ from voicestream.streams.entries import (
     Meta,
     Partition,
     State,
+    Values,
     advance,
     checksum,
     pack,
-    unpack,
 )
 from voicestream.streams.errors import StreamsError
 from voicestream.streams.rocks import Position, RocksCopy
@@ -61,9 +61,7 @@ class Store(Generic[S]):
         self.backend = backend
         self.ttl_ms = ttl_ms
         self.generation = 0
-        self._type = type
-        self._encoder = msgspec.msgpack.Encoder()
-        self._decoder = msgspec.msgpack.Decoder(type)
+        self._values = Values(name, type)
         self._folder: Path | None = None
         self._since_ms = now_ms()  # when entries changed that do not say when they did
         self._partitions: dict[int, Partition[S]] = {}
@@ -97,9 +95,9 @@ class Store(Generic[S]):
             return None
         state = found.entries.get(key)
         if state is not None:
-            return None if state._encoded is None else self._decoder.decode(state._encoded)
+            return self._values.decode(state._encoded)
         data = found.copy.get(key) if found.copy is not None and key not in found.gone else None
-        return None if data is None else self._unpack(found, key, data).value
+        return None if data is None else self._values.unpack(partition, key, data, self.generation).value
 
     def partitions(self) -> list[int]:
         """The partitions that this worker owns, in order."""
@@ -122,9 +120,8 @@ class Store(Generic[S]):
 
     def size(self) -> tuple[int, int]:
         """Entries and bytes of the partitions that this worker owns; an estimate where they are in RocksDB."""
-        found = list(self._partitions.values())
-        entries = sum(len(p.entries) if p.copy is None else p.copy.entries() for p in found)
-        return entries, sum(p.bytes if p.copy is None else p.copy.size() for p in found)
+        sizes = [partition.size() for partition in list(self._partitions.values())]
+        return sum(entries for entries, _ in sizes), sum(size for _, size in sizes)
 
     def open(self, partition: int, key: str) -> State[S]:
         """The entry of ``key``, to be worked on: the same object until it is flushed.
@@ -146,7 +143,7 @@ class Store(Generic[S]):
         """Keep what was made of the entry, and that it has applied the records up to these offsets, by topic."""
         if state._generation != self.generation:
             return  # opened before the store was dropped: the partition was taken away while the agent was at work
-        if self._keep(state, self._encode(state), applied) and state.value is None and state._fence:
+        if self._keep(state, self._values.encode(state), applied) and state.value is None and state._fence:
             partition = self._partition(state.partition)
             advance(partition.meta.removed, state._fence)
             partition.meta_kept = partition.meta.encode()
@@ -154,7 +151,7 @@ class Store(Generic[S]):
 
     def roll_back(self, state: State[S]) -> None:
         """Forget what was made of the entry since it was last saved."""
-        state.value = None if state._encoded is None else self._decoder.decode(state._encoded)
+        state.value = self._values.decode(state._encoded)
 
     def touch(self, state: State[S], applied: Fence | None = None) -> None:
         """The entry was changed within the running transaction, by the records at these offsets, by topic.
@@ -183,7 +180,9 @@ class Store(Generic[S]):
     def commit(self) -> None:
         """Keep what the transaction made of its entries and metas; raises ``StreamsError``, and keeps none, where a
         value cannot be encoded."""
-        encoded = [(state, self._encode(state)) for state in self._touched if state._generation == self.generation]
+        encoded = [
+            (state, self._values.encode(state)) for state in self._touched if state._generation == self.generation
+        ]
         changed = self._metas_touched
         for state, data in encoded:
             if self._keep(state, data, state._applied):
@@ -274,13 +273,16 @@ class Store(Generic[S]):
         """Apply a record of the changelog; raises ``StreamsError`` where it is of another kind of value."""
         found = self._standby.get(partition) or self._partition(partition)
         if key == META_KEY:
-            self._load_meta(found, data)
+            try:
+                found.load_meta(data)
+            except msgspec.DecodeError as error:
+                raise self._values.foreign(META_KEY, error) from error
         else:
             old = found.entries.pop(key, None)
             found.bytes -= len(old._encoded or b"") if old is not None else 0
             found.ghosts.pop(key, None)
             if data is not None:
-                state = self._unpack(found, key, data)
+                state = self._values.unpack(partition, key, data, self.generation)
                 if state._encoded is None:
                     found.ghosts[key] = state
                 elif found.copy is None:
@@ -328,7 +330,7 @@ class Store(Generic[S]):
                 if found is None or (found.copy is None and number in uncertain):
                     found = self._create(number)
                 else:
-                    self._rewind(found)
+                    found.rewind(self._values, self.generation)
                 kept[number] = found
         self._parked = {number: left for number, left in known.items() if left.copy is not None}
 
@@ -402,7 +404,7 @@ class Store(Generic[S]):
             return state
         if found is not None and found.copy is not None and key not in found.gone:
             data = found.copy.get(key)
-            state = self._unpack(found, key, data) if data is not None else None
+            state = self._values.unpack(number, key, data, self.generation) if data is not None else None
             if state is not None and state._encoded is not None:
                 self._make_room(found)
                 found.entries[key] = state
@@ -424,35 +426,6 @@ class Store(Generic[S]):
                 del partition.entries[key]
                 if len(partition.entries) <= limit:
                     return
-
-    def _unpack(self, partition: Partition[S], key: str, data: bytes) -> State[S]:
-        try:
-            entry = unpack(data)
-            encoded = bytes(entry.value)
-            if encoded == NIL:
-                return State(key, partition.number, None, entry.fence, None, self.generation)
-            value = self._decoder.decode(encoded)
-        except msgspec.DecodeError as error:
-            raise self._foreign(key, error) from error
-        return State(key, partition.number, value, entry.fence, encoded, self.generation, entry.changed_ms)
-
-    def _load_meta(self, partition: Partition[S], data: bytes | None) -> None:
-        try:
-            partition.load_meta(data)
-        except msgspec.DecodeError as error:
-            raise self._foreign(META_KEY, error) from error
-
-    def _foreign(self, key: str, error: Exception) -> StreamsError:
-        return StreamsError(
-            f"store {self.name}, key {key}: what its changelog holds is no {self._type.__name__} ({error}). If the "
-            "type was changed, give the store another name, or its fields defaults"
-        )
-
-    def _encode(self, state: State[S]) -> bytes | None:
-        try:
-            return None if state.value is None else self._encoder.encode(state.value)
-        except (TypeError, ValueError, OverflowError) as error:
-            raise StreamsError(f"store {self.name}, key {state.key}: the value cannot be encoded: {error}") from error
 
     def _keep(self, state: State[S], encoded: bytes | None, applied: Fence | None) -> bool:
         """Whether anything has changed."""
@@ -478,21 +451,6 @@ class Store(Generic[S]):
             if self.ttl_ms is not None:
                 state._changed_ms = now_ms()
         return True
-
-    def _rewind(self, partition: Partition[S]) -> None:
-        """Go back to what the changelog has, as far as this worker knows."""
-        if partition.copy is not None:
-            partition.forget()
-            partition.position = partition.copy.position
-            self._load_meta(partition, partition.copy.get(META_KEY))
-            return
-        partition.load_meta(partition.meta_saved)
-        for entries in partition.entries, partition.ghosts:
-            for key, old in entries.items():
-                value = None if old._encoded is None else self._decoder.decode(old._encoded)
-                entries[key] = State(
-                    key, partition.number, value, old._sent, old._encoded, self.generation, old._changed_ms
-                )
 
     def _forget_changes(self) -> None:
         self.generation += 1
