@@ -13,6 +13,7 @@ from voicestream.streams.recovery import keep_warm, recover
 from voicestream.streams.rocks import WorkerFolder
 from voicestream.streams.runner import send_changes
 from voicestream.streams.state import Backend, Store
+from voicestream.streams.work import Work
 
 EXPIRE_AT_LEAST_S, EXPIRE_AT_MOST_S = 0.5, 60.0  # between two looks for entries whose time to live is over
 
@@ -69,24 +70,29 @@ class StoreKeeper:
         await keep_warm(self._stores, self._standby, self._options)
 
     def expiries(
-        self, locks: Mapping[str, asyncio.Lock], opened: asyncio.Event, send: Send
+        self, locks: Mapping[str, asyncio.Lock], opened: asyncio.Event, work: Work, send: Send
     ) -> list[Coroutine[Any, Any, None]]:
         """What removes the entries whose time to live is over; ``locks``: that of each store, by name."""
-        return [_expire(s, locks[s.name], opened, send) for s in self._stores if s.ttl_ms is not None]
+        return [_expire(s, locks[s.name], opened, work, send) for s in self._stores if s.ttl_ms is not None]
 
 
-async def _expire(store: Store[Any], lock: asyncio.Lock, opened: asyncio.Event, send: Send) -> None:
+async def _expire(store: Store[Any], lock: asyncio.Lock, opened: asyncio.Event, work: Work, send: Send) -> None:
     assert store.ttl_ms is not None
     every_s = min(max(store.ttl_ms / 10_000, EXPIRE_AT_LEAST_S), EXPIRE_AT_MOST_S)
+
+    async def expire(stale: list[tuple[int, str]], now: int) -> None:
+        async with lock:
+            if opened.is_set():  # else the partitions are being taken away
+                store.expire(stale, now)
+                await send_changes(store, send)
+
     while True:
         await asyncio.sleep(every_s)
         await opened.wait()
         now = now_ms()
         for stale in store.stale(now):
+            if not opened.is_set():
+                break
             if stale:
-                async with lock:
-                    if not opened.is_set():
-                        break  # the partitions are being taken away
-                    store.expire(stale, now)
-                    await send_changes(store, send)
+                await work.do(expire(stale, now))
             await asyncio.sleep(0)

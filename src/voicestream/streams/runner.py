@@ -18,6 +18,7 @@ from voicestream.streams.queues import FifoQueue, KeyedQueue, OffsetTracker
 from voicestream.streams.stage import Agent
 from voicestream.streams.state import Store
 from voicestream.streams.task import PunctuatorTask, task_of
+from voicestream.streams.work import Work
 
 log = logging.getLogger(__name__)
 
@@ -55,10 +56,7 @@ class AgentRunner:
         self._within_s = agent.batch.within_ms / 1000 if agent.batch is not None else 0.0
         self._wake = asyncio.Event()
         self._open = asyncio.Event()
-        self._in_work = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
-        self._epoch = 0
+        self.work = Work()
         self._waiting = METRICS.of(agent.stage, agent.name).waiting
         self.lock = lock or asyncio.Lock()
 
@@ -89,7 +87,7 @@ class AgentRunner:
         self._open.clear()
         try:
             async with asyncio.timeout(timeout_s):
-                await self._idle.wait()
+                await self.work.idle()
                 async with self.lock:
                     pass
         except TimeoutError:
@@ -97,8 +95,11 @@ class AgentRunner:
                         self.agent.stage, self.agent.name, timeout_s)  # fmt: skip
 
     def discard(self) -> None:
-        """Forget everything: the partitions will be read again from what was committed."""
-        self._epoch += 1
+        """Forget everything: the partitions will be read again from what was committed.
+
+        What is in work is called off; the stores may be given other partitions when ``work`` is idle.
+        """
+        self.work.call_off()
         self._queue.clear()
         self.offsets.clear()
         self._waiting.set(0)
@@ -108,15 +109,7 @@ class AgentRunner:
         """Run until cancelled; an exception is that of the policy ``fail``."""
         while True:
             messages = await self._take()
-            self._in_work += 1
-            self._idle.clear()
-            try:
-                async with self.lock if self.agent.concurrency == 1 else _no_lock():
-                    await self._process(messages, self._epoch)
-            finally:
-                self._in_work -= 1
-                if not self._in_work:
-                    self._idle.set()
+            await self.work.do(self._process(messages, self.work.round))
             # A loop whose sources are never empty must still let the others run.
             await asyncio.sleep(0)
 
@@ -125,9 +118,7 @@ class AgentRunner:
         while True:
             await asyncio.sleep(PUNCTUATE_EVERY_S)
             await self._open.wait()
-            async with self.lock:
-                if self._open.is_set():
-                    await self._flush(await self.task.punctuate(now_ms()))
+            await self.work.do(self._punctuate())
 
     async def _take(self) -> list[Message]:
         while True:
@@ -147,28 +138,38 @@ class AgentRunner:
             await send_changes(store, self._send)
         self.task.checkpointed()
 
-    async def _process(self, messages: list[Message], epoch: int) -> None:
-        out = await self.task.run(messages)
-        if epoch != self._epoch:
-            return  # the partitions are not ours any more, or not in this generation
-        await self._flush(out)
-        if epoch != self._epoch:
-            return
+    async def _process(self, messages: list[Message], begun: int) -> None:
+        async with self.lock if self.agent.concurrency == 1 else _no_lock():
+            out = await self.task.run(messages)
+            if begun != self.work.round:
+                return  # a function would not be called off; the partitions are not ours, or not in this generation
+            await self._flush(out)
         self.offsets.done(messages)
         self._queue.done(messages)
         if len(self._queue):
             self._wake.set()
 
+    async def _punctuate(self) -> None:
+        async with self.lock:
+            if self._open.is_set():
+                await self._flush(await self.task.punctuate(now_ms()))
 
-async def run_punctuator(task: PunctuatorTask, lock: asyncio.Lock, opened: asyncio.Event, send: Send) -> None:
+
+async def run_punctuator(
+    task: PunctuatorTask, lock: asyncio.Lock, opened: asyncio.Event, work: Work, send: Send
+) -> None:
     """Call a punctuator every so often, between the records of the agents that share its store, until cancelled."""
-    while True:
-        await asyncio.sleep(task.punctuator.every_ms / 1000)
-        await opened.wait()
+
+    async def punctuate() -> None:
         async with lock:
             if opened.is_set():  # else the partitions are being taken away
                 await deliver(await task.run(now_ms()), send, task.punctuator.errors.produce, task.failures)
                 await send_changes(task.punctuator.store, send)
+
+    while True:
+        await asyncio.sleep(task.punctuator.every_ms / 1000)
+        await opened.wait()
+        await work.do(punctuate())
 
 
 class _no_lock:

@@ -35,6 +35,7 @@ from voicestream.streams.runner import AgentRunner, run_punctuator
 from voicestream.streams.stage import Stage
 from voicestream.streams.task import PunctuatorTask
 from voicestream.streams.topology_checks import check
+from voicestream.streams.work import Work
 
 log = logging.getLogger(__name__)
 
@@ -165,6 +166,7 @@ class Worker:
         self.topics = {topic for runner in self._runners for topic in runner.topics}
         self._full: set[TopicPartition] = set()
         self._opened = asyncio.Event()
+        self._beside = Work()  # of punctuators, and of what removes entries
         self._tasks: list[asyncio.Task[None]] = []
         self._recovery: asyncio.Task[None] | None = None
         self._group = Group(self.app)
@@ -194,7 +196,7 @@ class Worker:
         self._producer = BatchProducer(options)
         self._keeper.open()
         self._spawn(self._globals.follow({"bootstrap_servers": self._config.bootstrap_servers}))
-        for expiry in self._keeper.expiries(self._locks, self._opened, self.send):
+        for expiry in self._keeper.expiries(self._locks, self._opened, self._beside, self.send):
             self._spawn(expiry)
         for topic in sorted(self.topics):
             self.app.topics.add(self.app.topic(topic, key_type=bytes, value_type=bytes))
@@ -207,7 +209,7 @@ class Worker:
             for punctuator in stage.punctuators:
                 task = PunctuatorTask(punctuator, self._config.environment)
                 lock = self._locks[punctuator.store.name]
-                self._spawn(run_punctuator(task, lock, self._opened, self.send))
+                self._spawn(run_punctuator(task, lock, self._opened, self._beside, self.send))
 
     async def stop(self) -> None:
         """Finish what is in work and end the loops; the rest is for whoever gets the partitions."""
@@ -259,6 +261,7 @@ class Worker:
         self.assigned = set()
         self._full.clear()
         METRICS.lag.clear()  # the partitions of others are not ours to report
+        self._beside.call_off()
         for runner in self._runners:
             runner.discard()
 
@@ -270,6 +273,8 @@ class Worker:
         self._recovery = self._spawn(self._resume())
 
     async def _resume(self) -> None:
+        for work in self._beside, *(runner.work for runner in self._runners):
+            await work.idle()  # what was called off has not let go of the stores before
         await self._keeper.recover({tp.partition for tp in self.assigned}, self._group.partitions(self.topics))
         await self._globals.ready.wait()
         self._opened.set()
