@@ -1,5 +1,6 @@
 """Real workers on the embedded broker: their stores are asked over HTTP, killed, and come back exactly."""
 
+import json
 import socket
 import time
 from collections import Counter
@@ -11,10 +12,12 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
 from tests.processes import Topics, Worker, wait_until
 from tests.samples import transcript
 from tests.streams.counting_stage import said_of
+from voicestream.cli.main import app
 from voicestream.codec import codec
 from voicestream.embedded.broker import Broker
 
@@ -106,6 +109,11 @@ def group(broker: Broker, tmp_path: Path) -> Iterator[Group]:
         found.stop()
 
 
+def voicestream(*arguments: str) -> str:
+    """What the command prints."""
+    return CliRunner().invoke(app, arguments).output
+
+
 def settled(group: Group, *ports: int) -> Callable[[], Any]:
     """Whether the workers share the partitions."""
 
@@ -152,6 +160,17 @@ def test_a_key_is_found_by_asking_any_worker(group: Group):
     assert unknown.json() == {"error": f"there is no store 'no-such' here; there are: {group.store}"}
     assert group.get(first, f"/{group.store}", limit="many").status_code == 400
     assert httpx.get(f"http://127.0.0.1:{first}/nothing").json() == {"error": "GET /nothing: Not Found"}
+
+    here_url = ("--url", f"http://127.0.0.1:{first}")
+    assert json.loads(voicestream("state", "get", group.store, there["keys"][0], *here_url)) == answer.json()["value"]
+    assert voicestream("state", "keys", group.store, *here_url).splitlines() == sorted(group.sent)
+    assert voicestream("state", "list", *here_url).startswith(
+        f"{group.store}: {len(here['keys'])} entries; partitions "
+    )
+    assert voicestream("state", "get", group.store, "nobody", *here_url) == f"error: {nobody.json()['error']}\n"
+    assert "no worker answers queries at http://127.0.0.1:1" in voicestream(
+        "state", "list", "--url", "http://127.0.0.1:1"
+    )
 
     forwarded = httpx.get(
         f"http://127.0.0.1:{first}/stores/{group.store}/{there['keys'][0]}", headers={"Voicestream-Forwarded": "1"}

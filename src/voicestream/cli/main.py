@@ -23,6 +23,7 @@ class Commands(LazyGroup):
             "Create the topics on the configured broker, and read what is on them.",
         ),
         "dlq": ("voicestream.cli.dlq:app", "List dead letters, show them, and put their messages back."),
+        "state": ("voicestream.cli.state:app", "Ask running workers what their stores hold."),
         "models": ("voicestream.cli.models:app", "List and download model weights."),
         "schemas": ("voicestream.cli.schemas:app", "Check and register the Avro schemas."),
         "agent": ("voicestream.cli.agent:app", "Write a new agent with its schema and its test."),
