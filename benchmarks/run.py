@@ -43,7 +43,8 @@ PARTS = [
     ),
     (
         "A worker: what an event costs",
-        "One worker process on the embedded broker; the CPU time is the worker's alone.",
+        "One process on Apache Kafka, step by step; what each row adds is in "
+        "[architecture.md](architecture.md#where-the-time-of-an-event-goes).",
         "python benchmarks/worker.py",
     ),
     (

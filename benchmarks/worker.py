@@ -1,8 +1,8 @@
 """What an event costs, step by step: ``python benchmarks/worker.py [EVENTS] [--broker kafka://HOST:PORT|embedded]``.
 
-Each row adds one thing to the row before it; the steps of one round run one after the other, the rounds repeat, and the
-least of each step counts. Rows above the line are a bare client, those below a worker process (``faust worker``), which
-finds all events in the topic. Broker, worker and this process share the machine; the CPU time is the worker's alone.
+First single steps, each in a process of its own; then worker processes (``faust worker``), which find all events in
+the topic and do one thing more from row to row. The rows take turns, in rounds, and the least of each counts. Broker,
+worker and this process share the machine; the CPU time is that of the process that the row names.
 
 Without ``--broker`` it starts Apache Kafka (needs Java and Maven), or where it cannot, the embedded broker.
 """
@@ -26,16 +26,22 @@ from voicestream.admin import create_topics
 from voicestream.codec import codec
 from voicestream.embedded.broker import Broker
 from voicestream.records import Transcript
+from voicestream.streams.message import Outgoing
+from voicestream.streams.producer import BatchProducer, producer_options
 from voicestream.streams.topic import Topic
 from voicestream.testing import transcript
 
 PARTITIONS = 8
 KEYS = 200
 SAID = Topic("bench-said", Transcript)
+MADE = "bench-made"
 
 BARE = (
-    ("librdkafka", "confluent_kafka: consume"),
-    ("aiokafka", "aiokafka: getmany"),
+    ("librdkafka", "confluent_kafka alone: consume"),
+    ("aiokafka", "aiokafka alone: fetch"),
+    ("decode", "codec alone: decode"),
+    ("encode", "codec alone: encode"),
+    ("send", "producer alone: send, 500 at a time"),
 )
 STEPS = (
     ("batch", "batch stage: decode, call"),
@@ -43,6 +49,7 @@ STEPS = (
     ("read", "record by record: decode, call"),
     ("make", "record by record: decode, call, send"),
     ("count", "record by record: decode, call, state, send"),
+    ("window", "windowed aggregate: every update sent"),
 )
 
 STAGES = """
@@ -54,6 +61,7 @@ import msgspec
 from voicestream import Batch, Stage, State
 from voicestream.records import Insight, Transcript
 from voicestream.streams.topic import Topic
+from voicestream.streams.windows import Windowed, tumbling
 
 class Count(msgspec.Struct):
     n: int = 0
@@ -63,7 +71,6 @@ made_topic = Topic("bench-made", Insight)
 kind, group = os.environ["BENCH_STAGE"], os.environ["BENCH_GROUP"]
 events, report = int(os.environ["BENCH_EVENTS"]), Path(os.environ["BENCH_REPORT"])
 stage = Stage(group)
-counts = stage.store("counts", Count)
 seen, began = 0, (0.0, 0.0)
 
 def see(count):
@@ -95,7 +102,23 @@ elif kind == "make":
     async def make(said: Transcript) -> Insight:
         see(1)
         return Insight.of(said, kind="made")
+elif kind == "window":
+    def add(count: int, said: Transcript) -> int:
+        return count + 1
+
+    def told(window: Windowed[int]) -> Insight:
+        return Insight(
+            insight_id=f"{window.key}/{window.start_ms}", utterance_id="", call_id=window.key, track="agent", number=0,
+            at_ms=window.start_ms, kind="counted", label=str(window.value), text="", start=0, end=0, confidence=1.0,
+            extractor="bench",
+        )
+
+    stream = stage.stream(said_topic, time=lambda said: said.at_ms).peek(lambda said: see(1))
+    windows = stream.window(tumbling("1m", grace="10s"), name="talk")
+    windows.aggregate(int, add).current().map(told).to(made_topic)
 else:
+    counts = stage.store("counts", Count)
+
     @stage.agent(said_topic, out=made_topic, state=counts)
     async def count(said: Transcript, state: State[Count]) -> Insight:
         see(1)
@@ -115,7 +138,7 @@ def main() -> None:
     asked = parser.parse_args()
     with broker_at(asked.broker) as url, tempfile.TemporaryDirectory() as folder:
         bootstrap = urlsplit(url).netloc
-        asyncio.run(create_topics(bootstrap, {SAID.name: PARTITIONS, "bench-made": PARTITIONS}, replication=1))
+        asyncio.run(create_topics(bootstrap, {SAID.name: PARTITIONS, MADE: PARTITIONS}, replication=1))
         produce(bootstrap, asked.events)
         (Path(folder) / "bench_stages.py").write_text(STAGES)
         best: dict[str, tuple[float, float]] = {}
@@ -129,7 +152,7 @@ def main() -> None:
                 known = best.get(name, (seconds, cpu))
                 best[name] = min(known[0], seconds), min(known[1], cpu)
                 print(f"round {round_ + 1}, {name}: {1e6 * cpu / asked.events:.1f} µs", file=sys.stderr)
-        print(f"{url.partition(':')[0]}, {asked.events} events, {len(codec_bytes(0))} bytes each")
+        print(f"{url.partition(':')[0]}, {asked.events} events, {len(encoded(0))} bytes each")
         for name, what in (*BARE, *STEPS):
             if name in best:
                 seconds, cpu = best[name]
@@ -156,44 +179,83 @@ def broker_at(url: str | None) -> Iterator[str]:
         yield embedded.url
 
 
-def codec_bytes(n: int) -> bytes:
-    call = f"call-{n % KEYS}"
-    said = transcript(call_id=call, utterance_id=f"{call}/agent/{n}", number=n, text="I will think about it.")
-    return codec().encode(SAID, said)
+def said(n: int) -> Transcript:
+    """The event ``n``: one of ``KEYS`` calls, 10 ms of event time after the one before it."""
+    call, text = f"call-{n % KEYS}", "I will think about it."
+    at_ms = 1_700_000_000_000 + 10 * n
+    return transcript(call_id=call, utterance_id=f"{call}/agent/{n}", number=n, text=text, at_ms=at_ms)
+
+
+def encoded(n: int) -> bytes:
+    return codec().encode(SAID, said(n))
 
 
 def produce(bootstrap: str, events: int) -> None:
     producer = Producer({"bootstrap.servers": bootstrap, "partitioner": "murmur2_random", "linger.ms": 5})
     for n in range(events):
-        producer.produce(SAID.name, key=f"call-{n % KEYS}", value=codec_bytes(n))
+        producer.produce(SAID.name, key=f"call-{n % KEYS}", value=encoded(n))
         if n % 1000 == 0:
             producer.poll(0)
     producer.flush()
 
 
 def bare(name: str, bootstrap: str, events: int) -> tuple[float, float]:
-    """Wall clock and CPU seconds of a process that reads the topic with a client and does nothing with it."""
+    """Wall clock and CPU seconds of a process that does one step alone."""
     command = [sys.executable, __file__, "--bare", name, bootstrap, str(events)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     seconds, cpu = json.loads(done.stdout)
     return seconds, cpu
 
 
-def read_bare(name: str, bootstrap: str, events: int) -> None:
+def alone(name: str, bootstrap: str, events: int) -> None:
     """What ``bare`` starts."""
     if name == "librdkafka":
-        consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "bench", "enable.auto.commit": False})
-        consumer.assign([TopicPartition(SAID.name, partition, 0) for partition in range(PARTITIONS)])
-        seen = len(consumer.consume(500, timeout=10))
-        began, cpu = time.perf_counter(), time.process_time()
-        while seen < events:
-            for message in consumer.consume(500, timeout=1):
-                message.value()
-                seen += 1
-        print(json.dumps([time.perf_counter() - began, time.process_time() - cpu]))
-        consumer.close()
-    else:
+        consume(bootstrap, events)
+    elif name == "aiokafka":
         asyncio.run(read_aiokafka(bootstrap, events))
+    elif name == "send":
+        asyncio.run(send(bootstrap, events))
+    else:
+        records = [said(n) for n in range(events)]
+        values = [codec().encode(SAID, record) for record in records]
+        with timed():
+            if name == "decode":
+                for value in values:
+                    codec().decode(SAID, value)
+            else:
+                for record in records:
+                    codec().encode(SAID, record)
+
+
+@contextmanager
+def timed() -> Iterator[None]:
+    """Print wall clock and CPU seconds of this process."""
+    seconds, cpu = time.perf_counter(), time.process_time()
+    yield
+    print(json.dumps([time.perf_counter() - seconds, time.process_time() - cpu]))
+
+
+def consume(bootstrap: str, events: int) -> None:
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "bench", "enable.auto.commit": False})
+    consumer.assign([TopicPartition(SAID.name, partition, 0) for partition in range(PARTITIONS)])
+    with timed():
+        seen = 0
+        while seen < events:
+            seen += len([message.value() for message in consumer.consume(500, timeout=1)])
+    consumer.close()
+
+
+async def send(bootstrap: str, events: int) -> None:
+    producer = BatchProducer(producer_options(bootstrap, idempotent=False))
+    value = encoded(0)
+    batches = [
+        [Outgoing(MADE, b"call-%d" % (n % KEYS), value, 1_700_000_000_000) for n in range(first, first + 500)]
+        for first in range(0, events, 500)
+    ]
+    with timed():
+        for batch in batches:
+            await producer.send(batch)
+    await producer.stop(5)
 
 
 async def read_aiokafka(bootstrap: str, events: int) -> None:
@@ -203,10 +265,10 @@ async def read_aiokafka(bootstrap: str, events: int) -> None:
     async with AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False) as consumer:
         consumer.assign([KafkaTopicPartition(SAID.name, partition) for partition in range(PARTITIONS)])
         await consumer.seek_to_beginning()
-        seen, began, cpu = 0, time.perf_counter(), time.process_time()
-        while seen < events:
-            seen += sum(map(len, (await consumer.getmany(timeout_ms=1000)).values()))
-        print(json.dumps([time.perf_counter() - began, time.process_time() - cpu]))
+        with timed():
+            seen = 0
+            while seen < events:
+                seen += sum(map(len, (await consumer.getmany(timeout_ms=1000)).values()))
 
 
 def worker(name: str, url: str, events: int, folder: Path, group: str) -> tuple[float, float]:
@@ -239,6 +301,6 @@ def worker(name: str, url: str, events: int, folder: Path, group: str) -> tuple[
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--bare"]:
-        read_bare(sys.argv[2], sys.argv[3], int(sys.argv[4]))
+        alone(sys.argv[2], sys.argv[3], int(sys.argv[4]))
     else:
         main()
