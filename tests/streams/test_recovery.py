@@ -53,7 +53,7 @@ class Changelogs:
 
     async def recover(self, store: Store[Count], *partitions: int, standby: Iterable[int] = ()) -> int:
         """The number of records that were read."""
-        await recover([store], partitions, self.options, set(standby))
+        await recover({store: partitions}, self.options, {store: set(standby)})
         return int(REGISTRY.get_sample_value("voicestream_recovery_records") or 0)
 
 
@@ -171,7 +171,7 @@ async def test_standby_partitions_are_followed_and_taken_over_without_reading_ag
     await changelogs.flush(active)
     await changelogs.recover(waiting, 1, standby=[0])
     assert contents(waiting) == {(1, "b"): 1}
-    warm = asyncio.create_task(keep_warm([waiting], [0], changelogs.options))
+    warm = asyncio.create_task(keep_warm({waiting: [0]}, changelogs.options))
     for n in range(2, 20):
         put(active, 0, f"a{n}", n, n)
         await changelogs.flush(active)

@@ -1,17 +1,19 @@
 """The stores of a worker: where they are kept, how they come back, and what is done to them beside the agents."""
 
 import asyncio
-from collections.abc import Collection, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from voicestream.streams.clock import now_ms
 from voicestream.streams.delivery import Send
+from voicestream.streams.message import TopicPartition
 from voicestream.streams.metrics import METRICS
-from voicestream.streams.recovery import keep_warm, recover
+from voicestream.streams.recovery import Owned, keep_warm, recover
 from voicestream.streams.rocks import WorkerFolder
 from voicestream.streams.runner import send_changes
+from voicestream.streams.stage import Stage
 from voicestream.streams.state import Backend, Store
 from voicestream.streams.work import Work
 
@@ -31,21 +33,25 @@ class StateConfig:
 
 
 class StoreKeeper:
-    """Keeps the stores of the worker ``name``; ``consumer_options`` are those of ``AIOKafkaConsumer``."""
+    """Keeps the stores of ``stages`` in the worker ``name``; ``consumer_options`` are those of ``AIOKafkaConsumer``."""
 
     def __init__(
-        self, name: str, stores: Iterable[Store[Any]], config: StateConfig, consumer_options: Mapping[str, Any]
+        self, name: str, stages: Iterable[Stage], config: StateConfig, consumer_options: Mapping[str, Any]
     ) -> None:
         self._name = name
-        self._stores = list(stores)
+        self._sources = {
+            store: {topic.name for agent in stage.agents if store in agent.stores for topic in agent.inputs}
+            for stage in stages
+            for store in stage.stores.values()
+        }
         self._config = config
         self._options = consumer_options
         self._folder: WorkerFolder | None = None
-        self._standby: set[int] = set()
+        self._standby: Owned = {}
 
     def open(self) -> None:
         """Find a folder for what is kept on disk, and report the sizes."""
-        for store in self._stores:
+        for store in self._sources:
             METRICS.watch(store)
             if (store.backend or self._config.backend) == "rocksdb":
                 if self._folder is None:
@@ -54,26 +60,31 @@ class StoreKeeper:
 
     def close(self) -> None:
         """Let the files go."""
-        for store in self._stores:
+        for store in self._sources:
             store.close()
         if self._folder is not None:
             self._folder.close()
             self._folder = None
 
-    async def recover(self, partitions: Collection[int], count: int) -> None:
-        """Own ``partitions``, of ``count`` that there are, as their changelogs have them."""
-        self._standby = set(range(count)) - set(partitions) if self._config.standby else set()
-        await recover(self._stores, partitions, self._options, self._standby)
+    async def recover(self, assigned: Collection[TopicPartition], count: Callable[[Collection[str]], int]) -> None:
+        """Own of each store the partitions of the topics that change it, as its changelog has them.
+
+        ``count`` says how many partitions some topics have.
+        """
+        owned = {s: {tp.partition for tp in assigned if tp.topic in topics} for s, topics in self._sources.items()}
+        if self._config.standby:
+            self._standby = {s: set(range(count(self._sources[s]))) - mine for s, mine in owned.items()}
+        await recover(owned, self._options, self._standby)
 
     async def keep_warm(self) -> None:
         """Follow the partitions that are on standby, until cancelled."""
-        await keep_warm(self._stores, self._standby, self._options)
+        await keep_warm(self._standby, self._options)
 
     def expiries(
         self, locks: Mapping[str, asyncio.Lock], opened: asyncio.Event, work: Work, send: Send
     ) -> list[Coroutine[Any, Any, None]]:
         """What removes the entries whose time to live is over; ``locks``: that of each store, by name."""
-        return [_expire(s, locks[s.name], opened, work, send) for s in self._stores if s.ttl_ms is not None]
+        return [_expire(s, locks[s.name], opened, work, send) for s in self._sources if s.ttl_ms is not None]
 
 
 async def _expire(store: Store[Any], lock: asyncio.Lock, opened: asyncio.Event, work: Work, send: Send) -> None:

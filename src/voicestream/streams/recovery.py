@@ -23,29 +23,26 @@ from voicestream.streams.state import Store
 
 log = logging.getLogger(__name__)
 
+Owned = Mapping[Store[Any], Collection[int]]
+"""Partitions of each store: those of the topics that change it."""
+
 STANDBY_RETRY_S = 5.0
 _SLICE = 500  # records that are restored in one go: the agents want their turn, too
 
 
-async def recover(
-    stores: Iterable[Store[Any]],
-    partitions: Collection[int],
-    consumer_options: Mapping[str, Any],
-    standby: Collection[int] = (),
-) -> None:
-    """Let ``stores`` own ``partitions``, and read their changelogs from where what is known of them ends.
+async def recover(owned: Owned, consumer_options: Mapping[str, Any], standby: Owned) -> None:
+    """Let the stores own partitions, and read their changelogs from where what is known of them ends.
 
     ``consumer_options`` are those of ``AIOKafkaConsumer``, without a group. ``standby``: partitions to be kept, for
     ``keep_warm``.
     """
-    by_topic = {changelog_topic(store): store for store in stores}
-    for store in by_topic.values():
-        store.assign(partitions, standby)
-    tps = _changelogs(by_topic, partitions)
+    for store, partitions in owned.items():
+        store.assign(partitions, standby.get(store, ()))
+    tps = _changelogs(owned)
     if not tps:
         return
     started = time.perf_counter()
-    async with _reader(by_topic, tps, consumer_options) as reader:
+    async with _reader(owned, tps, consumer_options) as reader:
         waiting = set(tps)
         while waiting:
             await reader.read()
@@ -60,15 +57,12 @@ async def recover(
     )
 
 
-async def keep_warm(
-    stores: Iterable[Store[Any]], partitions: Collection[int], consumer_options: Mapping[str, Any]
-) -> None:
-    """Read what others write to the changelogs of ``partitions``, until cancelled."""
-    by_topic = {changelog_topic(store): store for store in stores}
-    tps = _changelogs(by_topic, partitions)
+async def keep_warm(standby: Owned, consumer_options: Mapping[str, Any]) -> None:
+    """Read what others write to the changelogs of these partitions, until cancelled."""
+    tps = _changelogs(standby)
     while tps:
         try:
-            async with _reader(by_topic, tps, consumer_options) as reader:
+            async with _reader(standby, tps, consumer_options) as reader:
                 while True:
                     await reader.read()
                     for tp in tps:
@@ -146,18 +140,22 @@ class ChangelogReader:
         await self.consumer.seek_to_beginning(tp)
 
 
-def _changelogs(by_topic: Iterable[str], partitions: Iterable[int]) -> list[KafkaTopicPartition]:
-    return [KafkaTopicPartition(topic, partition) for topic in by_topic for partition in sorted(set(partitions))]
+def _changelogs(owned: Owned) -> list[KafkaTopicPartition]:
+    return [
+        KafkaTopicPartition(changelog_topic(store), number)
+        for store, partitions in owned.items()
+        for number in sorted(set(partitions))
+    ]
 
 
 @asynccontextmanager
 async def _reader(
-    by_topic: Mapping[str, Store[Any]], tps: Collection[KafkaTopicPartition], options: Mapping[str, Any]
+    stores: Iterable[Store[Any]], tps: Collection[KafkaTopicPartition], options: Mapping[str, Any]
 ) -> AsyncIterator[ChangelogReader]:
     consumer = AIOKafkaConsumer(**options, enable_auto_commit=False, auto_offset_reset="none", fetch_max_wait_ms=50)
     try:
         await consumer.start()
-        reader = ChangelogReader(consumer, by_topic)
+        reader = ChangelogReader(consumer, {changelog_topic(store): store for store in stores})
         reader.begin(tps)
         yield reader
     finally:

@@ -153,7 +153,7 @@ class Worker:
         self.stages = stages
         self._stores = {store.name: store for stage in stages for store in stage.stores.values()}
         options = {"bootstrap_servers": config.bootstrap_servers}
-        self._keeper = StoreKeeper(name, self._stores.values(), config.state, options)
+        self._keeper = StoreKeeper(name, stages, config.state, options)
         agents = [agent for stage in stages for agent in stage.agents]
         self._locks = _locks([[store.name for store in agent.stores] for agent in agents], self._stores)
         self._runners = [
@@ -275,7 +275,7 @@ class Worker:
     async def _resume(self) -> None:
         for work in self._beside, *(runner.work for runner in self._runners):
             await work.idle()  # what was called off has not let go of the stores before
-        await self._keeper.recover({tp.partition for tp in self.assigned}, self._group.partitions(self.topics))
+        await self._keeper.recover(self.assigned, self._group.partitions)
         await self._globals.ready.wait()
         self._opened.set()
         for runner in self._runners:
