@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 PUNCTUATE_EVERY_S = 0.5
 MAX_BACKLOG = 2_000  # messages of one partition that wait in memory before fetching pauses
+LARGE_BYTES = 100_000
 MAX_BACKLOG_BYTES = 16_000_000  # and bytes: a segment of speech has up to half a megabyte
 
 
@@ -33,12 +34,19 @@ def changelog_topic(store: Store[object]) -> str:
 
 
 async def send_changes(store: Store[Any], send: Send) -> None:
-    """Write the changed entries of ``store`` to its changelog."""
+    """Write the changed entries of ``store`` to its changelog; raises ``SendError`` where it does not take one."""
     changes, generation, now = store.take_changes(), store.generation, now_ms()
-    if changes:
-        topic = changelog_topic(store)
-        offsets = await send(Outgoing(topic, key.encode(), value, now, partition) for partition, key, value in changes)
-        store.settle(changes, offsets, generation)
+    if not changes:
+        return
+    topic = changelog_topic(store)
+    out = [Outgoing(topic, key.encode(), value, now, partition) for partition, key, value in changes]
+    # The broker may refuse a large entry: with a meta behind it, its records would not be applied again.
+    last_large = max((n for n, m in enumerate(out, 1) if m.value is not None and len(m.value) > LARGE_BYTES), default=0)
+    offsets: list[int] = []
+    for part in out[:last_large], out[last_large:]:
+        if part:
+            offsets += await send(part) or ()
+    store.settle(changes, offsets, generation)
 
 
 class AgentRunner:
