@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 
 from voicestream.streams.delivery import Send
 from voicestream.streams.environment import Environment
-from voicestream.streams.errors import StreamsError
+from voicestream.streams.errors import RegistryError, StreamsError
 from voicestream.streams.failures import Failures
 from voicestream.streams.message import Message, Outgoing
 from voicestream.streams.stage import Stage
@@ -29,6 +29,7 @@ class GlobalTables:
         self.ready = asyncio.Event()
         self._codec = environment.codec
         self._send = send
+        self._next: dict[KafkaTopicPartition, int] = {}  # where to go on: agents join the tables meanwhile
         self._tables: dict[str, list[tuple[GlobalTable[Any], Failures]]] = {}
         for stage in stages:
             for table in stage.global_tables:
@@ -38,7 +39,10 @@ class GlobalTables:
             self.ready.set()
 
     async def follow(self, consumer_options: Mapping[str, Any]) -> None:
-        """Read the topics from the beginning and go on, until cancelled; ``consumer_options`` have no group."""
+        """Read the topics from the beginning and go on, until cancelled; ``consumer_options`` have no group.
+
+        Raises ``RegistryError`` while the schema registry cannot be asked: nothing is wrong with the records then.
+        """
         while self._tables:
             try:
                 await self._follow(consumer_options)
@@ -59,17 +63,19 @@ class GlobalTables:
                 for partition in sorted(consumer.partitions_for_topic(topic) or ())
             ]
             consumer.assign(tps)
-            await consumer.seek_to_beginning(*tps)
-            for tables in self._tables.values():
-                for table, _ in tables:
-                    table.clear()
+            for tp in tps:
+                if tp in self._next:
+                    consumer.seek(tp, self._next[tp])
+                else:
+                    await consumer.seek_to_beginning(tp)
             waiting = set(tps)
             while True:
-                for messages in (await consumer.getmany(timeout_ms=100)).values():
+                for tp, messages in (await consumer.getmany(timeout_ms=100)).items():
                     for m in messages:
                         await self._take(
                             Message(m.topic, m.partition, m.offset, m.timestamp, m.key, m.value, m.headers)
                         )
+                        self._next[tp] = m.offset + 1
                 for tp in list(waiting):
                     end = consumer.highwater(tp)
                     if end is not None and await consumer.position(tp) >= end:
@@ -87,6 +93,8 @@ class GlobalTables:
                 record = None if message.value is None else self._codec.decode(table.topic, message.value)
                 key = message.key.decode() if message.key is not None else record.key if record is not None else ""
                 table.put(key, record)
+            except RegistryError:
+                raise
             except (StreamsError, UnicodeDecodeError, NotImplementedError) as error:
                 failures.handle("dead_letter", "decode", message, error, out)
         if out:
