@@ -163,7 +163,11 @@ class BatchProducer:
             await self._busy.wait()
             wait = POLL_S
             while len(self._producer):
-                served = self._producer.poll(0)
+                try:
+                    served = self._producer.poll(0)
+                except Exception:  # of one delivery report: the others must go on
+                    log.exception("a delivery report failed")
+                    served = 1
                 wait = POLL_S if served else min(2 * wait, LONGEST_POLL_S)
                 await asyncio.sleep(wait)
             self._busy.clear()
