@@ -15,6 +15,7 @@ from voicestream.streams.state import Fence, State, Store
 S = TypeVar("S")
 
 NEVER = 1 << 62
+_SPARE = 1_000  # hints that are out of date, before they are thrown away
 
 _PLAIN = (int, float, str, bytes, bool, type(None))
 
@@ -103,6 +104,9 @@ class Deadlines:
         elif self._known.get(key) != deadline_ms:
             self._known[key] = deadline_ms
             heapq.heappush(self._heap, (deadline_ms, key))
+            if len(self._heap) > 2 * len(self._known) + _SPARE:  # a session moves its deadline with every record
+                self._heap = [(ms, waiting) for waiting, ms in self._known.items()]
+                heapq.heapify(self._heap)
 
     def due(self, watermark_ms: int) -> Iterable[str]:
         """Keys whose deadline has come, in order; each must be ``set`` again."""
