@@ -3,10 +3,11 @@
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PRESET := cpu
 CXX_FILES := $(shell git ls-files '*.cc' '*.cpp' '*.h' '*.hpp' 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-kafka check bench bench-streams docs clean
+.PHONY: help setup demo test test-kafka check bench bench-streams native docs clean
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +55,9 @@ bench: setup ## every benchmark; writes docs/benchmarks.md
 
 bench-streams: setup ## the library beside its peers on real Kafka; writes its section of docs/benchmarks.md
 	$(BIN)/python -m benchmarks.streams
+
+native: ## the C++ server for speech to text, in build/native/cpu; PRESET= takes another one; see native/README.md
+	@native/scripts/build.sh $(PRESET)
 
 docs: setup ## write docs/reference.md from the docstrings
 	$(BIN)/python docs/reference.py

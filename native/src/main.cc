@@ -1,0 +1,81 @@
+// stt_server: loads the model, serves until SIGTERM, drains, exits.
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <pthread.h>
+
+#include <csignal>
+#include <cstdio>
+#include <iostream>
+
+#include "options.h"
+
+namespace {
+
+using namespace voicestream::stt;
+
+// Before any thread is made, so that all of them leave the signals to `sigwait`.
+sigset_t block_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  return signals;
+}
+
+void log_whisper(ggml_log_level level, const char* text, void*) {
+  if (level >= GGML_LOG_LEVEL_ERROR && level != GGML_LOG_LEVEL_CONT) {
+    std::fputs(text, stderr);
+  }
+}
+
+int serve(const Options& options, const sigset_t& signals) {
+  const Model model(options.model, options.gpu);
+  Service service(model, options.limits);
+
+  grpc::EnableDefaultHealthCheckService(true);
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  grpc::ServerBuilder builder;
+  int port = 0;
+  builder.AddListeningPort(options.listen, grpc::InsecureServerCredentials(), &port);
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.RegisterService(&service);
+  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  if (!server || port == 0) {
+    std::cerr << "stt_server: can't listen on " << options.listen << ": the port is taken or the address isn't ours\n";
+    return 1;
+  }
+  server->GetHealthCheckService()->SetServingStatus(v1::SpeechToText::service_full_name(), true);
+  const auto host = options.listen.substr(0, options.listen.rfind(':'));
+  std::cout << "serving " << model.name() << " on " << host << ":" << port << " with " << options.limits.workers
+            << " workers" << std::endl;
+
+  int signal = 0;
+  sigwait(&signals, &signal);
+  std::cout << "draining" << std::endl;
+  server->GetHealthCheckService()->SetServingStatus(false);
+  server->Shutdown(std::chrono::system_clock::now() + options.drain);  // what is left after it is cancelled
+  service.stop();
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    const Options options = parse(argc, argv);
+    if (options.help) {
+      std::cout << kHelp;
+      return 0;
+    }
+    const sigset_t signals = block_signals();
+    whisper_log_set(log_whisper, nullptr);
+    return serve(options, signals);
+  } catch (const UsageError& error) {
+    std::cerr << "stt_server: " << error.what() << "; --help tells more\n";
+    return 2;
+  } catch (const std::exception& error) {
+    std::cerr << "stt_server: " << error.what() << "\n";
+    return 1;
+  }
+}

@@ -1,0 +1,289 @@
+// The service behind a real server on the loopback interface, with the real model.
+#include "service.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <random>
+#include <thread>
+
+#include "audio.h"
+#include "options.h"
+#include "speech.h"
+
+namespace voicestream::stt {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::size_t kBytesPerSecond = 2 * kRate;
+
+v1::TranscribeRequest request_of(std::string audio, v1::Encoding encoding = v1::PCM16, unsigned rate = kRate) {
+  v1::TranscribeRequest request;
+  request.mutable_format()->set_encoding(encoding);
+  request.mutable_format()->set_sample_rate_hz(rate);
+  request.set_audio(std::move(audio));
+  return request;
+}
+
+std::string noise(std::size_t bytes) {
+  std::mt19937 random(1);
+  std::string audio(bytes, '\0');
+  for (std::size_t i = 0; i < bytes; i += 2) {
+    audio[i] = static_cast<char>(random());
+  }
+  return audio;
+}
+
+std::string minutes_of_speech() {
+  std::string audio;
+  while (audio.size() < 100 * kBytesPerSecond) audio += speech();
+  return audio;
+}
+
+// G.711 by search: the code whose value is nearest.
+std::string mulaw_at_8khz(const std::string& pcm) {
+  std::string codes(256, '\0');
+  for (int code = 0; code < 256; ++code) codes[code] = static_cast<char>(code);
+  const auto values = decode_mulaw(codes);
+  const auto samples = decode_pcm16(pcm);
+  std::string audio;
+  for (std::size_t i = 0; i + 1 < samples.size(); i += 2) {
+    const float sample = (samples[i] + samples[i + 1]) / 2;
+    const auto nearest = std::min_element(
+        values.begin(), values.end(), [&](float a, float b) { return std::abs(a - sample) < std::abs(b - sample); });
+    audio.push_back(codes[nearest - values.begin()]);
+  }
+  return audio;
+}
+
+class ServiceTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    if (have_model()) {
+      whisper_log_set([](ggml_log_level, const char*, void*) {}, nullptr);
+      model_ = new Model(STT_TEST_MODEL, false);
+    }
+  }
+  static void TearDownTestSuite() {
+    delete model_;
+    model_ = nullptr;
+  }
+
+  void SetUp() override {
+    SKIP_WITHOUT_MODEL();
+    serve({1, 4, 1, 60s});
+  }
+
+  void TearDown() override { stop(); }
+
+  void serve(const Limits& limits) {
+    stop();
+    service_ = std::make_unique<Service>(*model_, limits);
+    grpc::ServerBuilder builder;
+    int port = 0;
+    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+    builder.RegisterService(service_.get());
+    server_ = builder.BuildAndStart();
+    stub_ = v1::SpeechToText::NewStub(
+        grpc::CreateChannel("127.0.0.1:" + std::to_string(port), grpc::InsecureChannelCredentials()));
+  }
+
+  void stop() {
+    if (server_) {
+      server_->Shutdown(std::chrono::system_clock::now());
+      service_->stop();
+      server_->Wait();
+    }
+    server_.reset();
+    service_.reset();
+  }
+
+  grpc::Status call(const v1::TranscribeRequest& request) {
+    grpc::ClientContext context;
+    return stub_->Transcribe(&context, request, &transcript_);
+  }
+
+  static Model* model_;
+  std::unique_ptr<Service> service_;
+  std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<v1::SpeechToText::Stub> stub_;
+  v1::Transcript transcript_;
+};
+
+Model* ServiceTest::model_ = nullptr;
+
+TEST_F(ServiceTest, HearsTheWordsAndWhenTheyWereSaid) {
+  ASSERT_TRUE(call(request_of(speech())).ok());
+  EXPECT_EQ(
+      transcript_.text(),
+      "And so my fellow Americans ask not what your country can do for you ask what you can do for your country.");
+  EXPECT_EQ(transcript_.words_size(), 22);
+  unsigned previous = 0;
+  for (const v1::Word& word : transcript_.words()) {
+    EXPECT_GE(word.start_ms(), previous);
+    EXPECT_GE(word.end_ms(), word.start_ms());
+    EXPECT_LE(word.end_ms(), 11000U);
+    previous = word.end_ms();
+  }
+  EXPECT_NEAR(transcript_.words(8).end_ms(), 6000, 700);  // "your", spoken five to six seconds in
+  EXPECT_GT(transcript_.confidence(), 0.7);
+  EXPECT_EQ(transcript_.language(), "en");
+  EXPECT_EQ(transcript_.model(), "tiny.en");
+  EXPECT_GT(transcript_.inference_ms(), 0);
+}
+
+TEST_F(ServiceTest, HearsTheTelephone) {
+  ASSERT_TRUE(call(request_of(mulaw_at_8khz(speech()), v1::MULAW, 8000)).ok());
+  EXPECT_NE(transcript_.text().find("what your country can do for you"), std::string::npos) << transcript_.text();
+}
+
+TEST_F(ServiceTest, TakesMoreThanWhisperHearsAtOnce) {
+  ASSERT_TRUE(call(request_of(speech() + speech() + speech() + speech())).ok());
+  EXPECT_GT(transcript_.words_size(), 70);
+  EXPECT_GT(transcript_.words().rbegin()->end_ms(), 38000U);
+}
+
+TEST_F(ServiceTest, HearsNothingInATenthOfASecondOrLess) {
+  for (const std::size_t bytes : {0U, 2U, 3200U}) {
+    EXPECT_TRUE(call(request_of(std::string(bytes, '\0'))).ok()) << bytes;
+  }
+}
+
+TEST_F(ServiceTest, SaysWhatIsWrongWithARequest) {
+  const auto expect = [&](const v1::TranscribeRequest& request, const std::string& message) {
+    const auto status = call(request);
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+    EXPECT_NE(status.error_message().find(message), std::string::npos) << status.error_message();
+  };
+  expect(request_of("", v1::ENCODING_UNSPECIFIED), "PCM16 or MULAW");
+  expect(request_of("", v1::PCM16, 44100), "it is 44100");
+  expect(request_of("abc"), "has 3 bytes");
+  auto request = request_of("");
+  request.mutable_format()->set_language("de");
+  expect(request, "knows English alone");
+  request.mutable_format()->set_language("klingon");
+  expect(request, "doesn't know the language \"klingon\"");
+}
+
+TEST_F(ServiceTest, SaysWhenToRetryWhenTheQueueIsFull) {
+  serve({1, 0, 1, 600s});
+  grpc::ClientContext first;
+  std::thread client([&] {
+    v1::Transcript transcript;
+    stub_->Transcribe(&first, request_of(minutes_of_speech()), &transcript);
+  });
+  std::this_thread::sleep_for(200ms);
+
+  grpc::ClientContext context;
+  EXPECT_EQ(stub_->Transcribe(&context, request_of(speech()), &transcript_).error_code(),
+            grpc::StatusCode::RESOURCE_EXHAUSTED);
+  const auto& trailers = context.GetServerTrailingMetadata();
+  const auto found = trailers.find("grpc-retry-pushback-ms");
+  first.TryCancel();
+  client.join();
+  ASSERT_NE(found, trailers.end());
+  EXPECT_GE(std::stoi(std::string(found->second.data(), found->second.size())), 10);
+}
+
+TEST_F(ServiceTest, KeepsTheDeadlineAndServesTheNext) {
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + 20ms);
+  EXPECT_EQ(stub_->Transcribe(&context, request_of(speech()), &transcript_).error_code(),
+            grpc::StatusCode::DEADLINE_EXCEEDED);
+  EXPECT_TRUE(call(request_of(speech())).ok());
+  EXPECT_EQ(transcript_.words_size(), 22);
+}
+
+TEST_F(ServiceTest, EndsARunWhoseClientIsGone) {
+  serve({1, 4, 1, 600s});
+  grpc::ClientContext context;
+  std::thread client([&] {
+    v1::Transcript transcript;
+    EXPECT_EQ(stub_->Transcribe(&context, request_of(minutes_of_speech()), &transcript).error_code(),
+              grpc::StatusCode::CANCELLED);
+  });
+  std::this_thread::sleep_for(200ms);
+  context.TryCancel();
+  client.join();
+  ASSERT_TRUE(call(request_of(noise(kBytesPerSecond))).ok());
+  EXPECT_LT(transcript_.queue_ms(), 1000);  // one step of the model, where the minutes take many seconds
+}
+
+TEST_F(ServiceTest, FinishesWhatItHasAcceptedWhenItShutsDown) {
+  std::thread client([&] { EXPECT_TRUE(call(request_of(speech())).ok()); });
+  std::this_thread::sleep_for(200ms);
+  server_->Shutdown(std::chrono::system_clock::now() + 60s);
+  client.join();
+  EXPECT_EQ(transcript_.words_size(), 22);
+}
+
+TEST_F(ServiceTest, RefusesStreamsInWords) {
+  grpc::ClientContext context;
+  const auto stream = stub_->StreamingTranscribe(&context);
+  stream->WritesDone();
+  const auto status = stream->Finish();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
+  EXPECT_NE(status.error_message().find("call Transcribe"), std::string::npos);
+}
+
+TEST_F(ServiceTest, AnswersSixtyFourClientsOfWhichAThirdCancel) {
+  serve({2, 64, 1, 600s});
+  std::atomic<int> done{0};
+  std::vector<std::thread> clients;
+  for (int i = 0; i < 64; ++i) {
+    clients.emplace_back([&, i] {
+      grpc::ClientContext context;
+      v1::Transcript transcript;
+      std::thread cancel([&, i] {
+        if (i % 3 == 0) {
+          std::this_thread::sleep_for(std::chrono::milliseconds(i * 10));
+          context.TryCancel();
+        }
+      });
+      const auto status = stub_->Transcribe(&context, request_of(noise(kBytesPerSecond / 2)), &transcript);
+      EXPECT_TRUE(status.ok() || (i % 3 == 0 && status.error_code() == grpc::StatusCode::CANCELLED))
+          << status.error_message();
+      ++done;
+      cancel.join();
+    });
+  }
+  for (auto& client : clients) client.join();
+  EXPECT_EQ(done, 64);
+}
+
+TEST(ModelTest, NamesAFileThatIsNoModel) {
+  const std::string path = testing::TempDir() + "/broken.bin";
+  std::ofstream(path) << std::string(1000, 'x');
+  try {
+    Model(path, false);
+    FAIL();
+  } catch (const ModelError& error) {
+    EXPECT_NE(std::string(error.what()).find(path), std::string::npos);
+  }
+}
+
+Options parsed(std::vector<std::string> words) {
+  words.insert(words.begin(), "stt_server");
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  return parse(static_cast<int>(words.size()), argv.data());
+}
+
+TEST(OptionsTest, QueueFollowsTheWorkers) {
+  const Options options = parsed({"--model", "m.bin", "--workers", "3"});
+  EXPECT_EQ(options.limits.workers, 3U);
+  EXPECT_EQ(options.limits.queue, 24U);
+}
+
+TEST(OptionsTest, RefusesWhatItCannotMean) {
+  EXPECT_THROW(parsed({}), UsageError);
+  EXPECT_THROW(parsed({"--model"}), UsageError);
+  EXPECT_THROW(parsed({"--model", "m.bin", "--workers", "0"}), UsageError);
+  EXPECT_THROW(parsed({"--model", "m.bin", "--workers", "2x"}), UsageError);
+  EXPECT_THROW(parsed({"--model", "m.bin", "more"}), UsageError);
+}
+
+}  // namespace
+}  // namespace voicestream::stt
