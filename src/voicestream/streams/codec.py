@@ -6,7 +6,7 @@ Both are understood when reading, whichever is written.
 """
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 import fastavro
@@ -98,6 +98,12 @@ class Codec:
         except Exception as error:  # as in decode
             raise DecodeError(f"topic {topic.name}: not a valid {name}: {type(error).__name__}: {error}") from error
 
+    def problems(self, topics: Iterable[Topic[Any]]) -> Iterator[str]:
+        """Why records that the topics carry cannot be encoded or decoded: what is wrong with their schemas."""
+        for topic in topics:
+            for problem in check_records(self._schemas, topic.types):
+                yield f"topic {topic.name}, {problem}"
+
     def _writing(self, topic: Topic[Any], kind: type[Record]) -> _Writing:
         name = kind.__name__
         if not issubclass(kind, topic.types):
@@ -151,7 +157,7 @@ def check_records(schemas: SchemaSet, records: Iterable[type[Record]]) -> list[s
     for record in records:
         schema = schemas.current.get(record.__name__)
         if schema is None:
-            problems.append(f"{record.__name__}: no schema of that name")
+            problems.append(f"{record.__name__}: no Avro schema has that name: add one to the schemas folder")
             continue
         ours = {field.encode_name: field for field in msgspec.structs.fields(record)}
         theirs = {field["name"]: field for field in schema.source["fields"]}

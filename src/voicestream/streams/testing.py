@@ -19,7 +19,8 @@ from voicestream.streams.state import Store
 from voicestream.streams.table import GlobalTable
 from voicestream.streams.task import PunctuatorTask, task_of
 from voicestream.streams.topic import Topic
-from voicestream.streams.topology_checks import check
+from voicestream.streams.topology import all_topics
+from voicestream.streams.topology_checks import check, refuse
 
 R = TypeVar("R", bound=Record)
 
@@ -90,7 +91,7 @@ class TopologyTestDriver:
     """Runs stages on topics of one partition in memory. Use it as a context manager.
 
     Time stands still until ``advance`` moves it; then punctuators fire. Raises ``TopologyError`` for stages that do not
-    fit together.
+    fit together, and for records without a schema.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class TopologyTestDriver:
         start_ms: int = 1_700_000_000_000,
     ) -> None:
         check(stages)
+        refuse(codec.problems(all_topics(stages)))
         self.now_ms = start_ms
         self._environment = Environment(codec, dead_letters)
         self._stages = stages

@@ -34,7 +34,8 @@ from voicestream.streams.repeated import limit_repeated
 from voicestream.streams.runner import AgentRunner, run_punctuator
 from voicestream.streams.stage import Stage
 from voicestream.streams.task import PunctuatorTask
-from voicestream.streams.topology_checks import check
+from voicestream.streams.topology import all_topics
+from voicestream.streams.topology_checks import check, refuse
 from voicestream.streams.work import Work
 
 log = logging.getLogger(__name__)
@@ -180,6 +181,7 @@ class Worker:
         """Run what the stages need first, subscribe, and start their loops."""
         limit_repeated()
         try:
+            refuse(self._config.environment.codec.problems(all_topics(self.stages)))
             await self._config.prepare(self.stages)
             for stage in self.stages:
                 for starter in stage.starters:

@@ -7,6 +7,7 @@ import pytest
 from tests.streams.shop import Click, click, clicks, drive, letters, totals, values, views
 from voicestream.streams.errors import TopologyError
 from voicestream.streams.policies import ErrorPolicy, Retry
+from voicestream.streams.record import Record
 from voicestream.streams.stage import Stage
 from voicestream.streams.topic import Topic
 
@@ -190,3 +191,20 @@ def test_what_does_not_fit_is_refused_when_it_is_declared():
     counted.stream(clicks).batch(3).flat_map(list, type=Click).count(name="n")
     with pytest.raises(TopologyError, match=r"batch makes lists of many keys"):
         _ = counted.agents
+
+
+def test_a_record_whose_schema_is_missing_or_another_is_refused_before_anything_runs():
+    class Nobody(Record):
+        user: str
+
+    class Click(Record):
+        user: str
+        colour: str
+
+    stage = Stage("s")
+    stage.stream(Topic("nobody", Nobody)).foreach(print)
+    stage.stream(Topic("coloured", Click)).foreach(print)
+    with pytest.raises(TopologyError) as refused:
+        drive(stage)
+    assert "topic nobody, Nobody: no Avro schema has that name: add one to the schemas folder" in str(refused.value)
+    assert "topic coloured, Click.colour: not in the schema" in str(refused.value)
