@@ -1,7 +1,7 @@
 """The way into the graph, and event time: what was seen of each source partition."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from voicestream.streams.message import TopicPartition
@@ -50,6 +50,7 @@ class EventTime:
     def __init__(self, sources: Iterable[Source]) -> None:
         self._sources = {source.topic.name: source for source in sources if not source.timeless}
         self._lanes: dict[int, dict[str, Lane]] = {}
+        self._before: dict[int, tuple[dict[str, Lane], int | None]] = {}
         self.watermarks: dict[int, int] = {}
         """How far each partition has got."""
 
@@ -57,6 +58,7 @@ class EventTime:
         """Begin with these partitions, at the times that the stores remember of them: what ``remembered`` gave."""
         self._lanes = {tp.partition: {} for tp in tps}
         self.watermarks = {}
+        self._before.clear()
         for topic, partition in tps:
             source = self._sources.get(topic)
             if source is None:
@@ -76,16 +78,27 @@ class EventTime:
             times[WATERMARK] = self.watermarks[partition]
         return times
 
-    def snapshot(self) -> Any:
-        """The present times, for ``restore``."""
-        lanes = {partition: {n: replace(lane) for n, lane in of.items()} for partition, of in self._lanes.items()}
-        return lanes, dict(self.watermarks)
+    def begin(self) -> None:
+        """A run begins: ``undo`` goes back to how far event time is now."""
+        self._before.clear()
 
-    def restore(self, snapshot: Any) -> None:
-        """Go back to what ``snapshot`` gave."""
-        lanes, watermarks = snapshot
-        self._lanes = {partition: {n: replace(lane) for n, lane in of.items()} for partition, of in lanes.items()}
-        self.watermarks = dict(watermarks)
+    def undo(self) -> None:
+        """Go back to where the run began."""
+        for partition, (lanes, watermark_ms) in self._before.items():
+            self._lanes[partition] = lanes
+            self.watermarks.pop(partition, None)
+            if watermark_ms is not None:
+                self.watermarks[partition] = watermark_ms
+        self._before.clear()
+
+    def changed(self) -> list[int]:
+        """The partitions of which the run had a record, or where time went on without."""
+        return sorted(self._before)
+
+    def advance(self, partition: int, watermark_ms: int) -> None:
+        """Time goes on without a record."""
+        self._keep(partition)
+        self.watermarks[partition] = watermark_ms
 
     def heard(self, topic: str, partition: int, origin: str, time_ms: int, now_ms: int) -> int:
         """A record of ``time_ms`` has come: the watermark of its partition, with it.
@@ -97,6 +110,7 @@ class EventTime:
         known = self.watermarks.get(partition, BEGINNING)
         if source is None:
             return known
+        self._keep(partition)
         lanes = self._lanes.setdefault(partition, {})
         names = [name for name in lanes if name.startswith(origin)] if origin.endswith("|") else ()
         moved = False
@@ -111,6 +125,13 @@ class EventTime:
             self.watermarks[partition] = known = max(known, time_ms)
             return known
         return self.watermark(partition, now_ms)
+
+    def _keep(self, partition: int) -> None:
+        """Note how far a partition is, before the run first changes it."""
+        if partition not in self._before:
+            lanes = self._lanes.get(partition, {})
+            copies = {name: Lane(lane.idle_ms, lane.heard_ms, lane.stream_ms) for name, lane in lanes.items()}
+            self._before[partition] = copies, self.watermarks.get(partition)
 
     def _lane(self, lanes: dict[str, Lane], origin: str, source: Source, now_ms: int) -> Lane:
         lane = lanes.get(origin)

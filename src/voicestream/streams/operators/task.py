@@ -68,7 +68,7 @@ class PipelineTask:
     async def punctuate(self, now: int) -> list[Outgoing]:
         """Let event time go on where no record drives it, and punctuators fire."""
         out: list[Outgoing] = []
-        before = self._time.snapshot()
+        self._time.begin()
         try:
             run = await self._advance(now)
             self._settle(run, {}, (), out)
@@ -77,7 +77,7 @@ class PipelineTask:
                 await node.tick(run)
             self._settle(run, {}, (), out)
         except BaseException:
-            self._undo(before)
+            self._undo()
             raise
         return out
 
@@ -100,9 +100,9 @@ class PipelineTask:
         for number, tick in enumerate(ticks):
             for node in self._pipeline.nodes:
                 await node.advance(tick.partition, tick.offset, ~number, run)
-        self._time.watermarks.update(ahead)
-        for store in self._pipeline.stores:
-            for partition in ahead:
+        for partition, watermark_ms in ahead.items():
+            self._time.advance(partition, watermark_ms)
+            for store in self._pipeline.stores:
                 store.touch_meta(partition)
         return run
 
@@ -140,7 +140,7 @@ class PipelineTask:
     async def _proceed(self, call: Call) -> list[Outgoing]:
         """Run the events, again and again without those that fail, until the rest has gone through."""
         events = call.events
-        before = self._time.snapshot()
+        self._time.begin()
         excluded: dict[int, tuple[Step, Exception]] = {}
         single: set[int] = set()
         tried = 0
@@ -151,12 +151,12 @@ class PipelineTask:
             try:
                 await self._feed(run, events, excluded)
             except BaseException:
-                self._undo(before)
+                self._undo()
                 raise
             again = self._retry(run, tried)
             if not (again or run.undo or run.suspects):
                 break
-            self._undo(before)
+            self._undo()
             single |= run.suspects
             if again:
                 await asyncio.sleep(again.delay_s(tried))
@@ -167,7 +167,7 @@ class PipelineTask:
         try:
             self._settle(run, excluded | run.failed, events, out)
         except BaseException:
-            self._undo(before)
+            self._undo()
             raise
         call.failures = {number: error for number, (_, error) in (excluded | run.failed).items()}
         return out
@@ -187,6 +187,7 @@ class PipelineTask:
         pending: list[Item] = []
         current: Source | None = None
         seen: dict[tuple[str, int, str], tuple[int, int]] = {}
+        done = self._done(run)
         for number, (message, record) in enumerate((event.message, event.record) for event in events):
             source = self._sources[message.topic]
             try:
@@ -203,8 +204,8 @@ class PipelineTask:
                     continue  # a second copy, made by a replay, of what this run has taken
                 seen[lane] = at[0], at[1]
             watermark_ms = self._time.heard(message.topic, message.partition, origin, time_ms, run.now_ms)
-            if number in excluded:
-                continue  # but its time counts, as when it fails before anything is done with it
+            if number in excluded or number in done:
+                continue  # but its time counts
             if pending and (source is not current or self._pipeline.one_by_one):
                 assert current is not None
                 await current.process(pending, run)
@@ -213,6 +214,14 @@ class PipelineTask:
             pending.append(Item(key, record, time_ms, watermark_ms, message.partition, number))
         if current is not None and pending:
             await current.process(pending, run)
+
+    def _done(self, run: Run) -> frozenset[int]:
+        """The messages of which all is done: every store has applied them, so what came of them was sent before.
+
+        A table that they were joined with may have gone on since.
+        """
+        stale = [run.stale(store) for store in self._pipeline.stores]
+        return stale[0].intersection(*stale[1:]) if stale else frozenset()
 
     def _time_of(self, source: Source, message: Message, record: Any) -> int:
         """The event time of a record; raises what the extractor does, and ``ValueError`` for what is no time."""
@@ -257,7 +266,7 @@ class PipelineTask:
             for (partition, origin), last_applied in fences.items():
                 fence = store.meta(partition).fence
                 fence[origin] = max(last_applied, fence.get(origin, last_applied))
-            for partition in self._time.partitions():
+            for partition in self._time.changed():
                 store.meta(partition).stream_ms.update(self._time.remembered(partition))
             for partition in {message.partition for message in run.messages}:
                 store.touch_meta(partition)  # whatever became of the messages, time went on
@@ -270,8 +279,8 @@ class PipelineTask:
             action, step, Message(place, item.partition, NOWHERE, item.time_ms, item.key.encode(), value), error, out
         )
 
-    def _undo(self, before: Any) -> None:
-        self._time.restore(before)
+    def _undo(self) -> None:
+        self._time.undo()
         for store in self._pipeline.stores:
             store.abort()
         for node in self._pipeline.nodes:
