@@ -8,8 +8,9 @@ import msgspec
 import typer
 
 from voicestream.cli.modules import Found, all_modules, find
+from voicestream.codec import codec
 from voicestream.settings import settings
-from voicestream.streams.topology import graph, partition_counts
+from voicestream.streams.topology import all_topics, graph, partition_counts
 from voicestream.streams.topology_checks import problems, unknown_topics
 from voicestream.streams.topology_views import as_dot, as_mermaid, as_text
 
@@ -63,6 +64,7 @@ def _check(found: Found, *, whole: bool) -> None:
         *found.shared_groups(),
         *problems(found.stages, partition_counts(found.stages, settings().partitions)),
         *unknown_topics(found.stages, known),
+        *codec().problems(all_topics(found.stages)),
     ]
     for problem in wrong:
         typer.echo(f"error: {problem}", err=True)
