@@ -52,7 +52,8 @@ class Recognizer {
   Recognizer(const Model& model, int threads);
 
   // What is said in samples at 16 kHz; an empty language is found out by a multilingual model. `unwanted` is asked
-  // often: once it says true, the work ends and its outcome is of no use. Raises ModelError when whisper.cpp fails.
+  // after each run of the encoder and each token: once it says true, the work ends and its outcome is of no use. Raises
+  // ModelError when whisper.cpp fails.
   Transcript transcribe(const std::vector<float>& samples, const std::string& language,
                         const std::function<bool()>& unwanted);
 
