@@ -8,6 +8,7 @@ from voicestream.streams.dead_letter import DeadLetter, LetterReplay
 from voicestream.streams.record import Record
 from voicestream.streams.schemas import SchemaSet
 from voicestream.streams.stage import Stage
+from voicestream.streams.state import Backend
 from voicestream.streams.testing import TopologyTestDriver
 from voicestream.streams.topic import Topic
 from voicestream.streams.windows import Windowed
@@ -82,8 +83,12 @@ def click(at_ms: int, value: int = 1, user: str = "u", page: str = "p") -> Click
     return Click(user=user, page=page, value=value, at_ms=at_ms)
 
 
+backend: Backend = "memory"
+"""Where the driver keeps the stores: ``tests/streams/operators`` runs with both."""
+
+
 def drive(*stages: Stage, start_ms: int = 0) -> TopologyTestDriver:
-    return TopologyTestDriver(*stages, codec=CODEC, dead_letters=letters, start_ms=start_ms)
+    return TopologyTestDriver(*stages, codec=CODEC, dead_letters=letters, start_ms=start_ms, state=backend)
 
 
 def values(topic: Any) -> list[int]:

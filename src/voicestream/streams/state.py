@@ -311,8 +311,11 @@ class Store(Generic[S]):
         """Begin with nothing: what was known of the partition is not of this changelog."""
         (self._standby.get(partition) or self._partition(partition)).clear()
 
-    def place(self, folder: Path) -> None:
-        """Keep the partitions in RocksDB, each in a folder of its own under ``folder``, and few entries in memory."""
+    def place(self, folder: Path | None) -> None:
+        """Keep the partitions in RocksDB, each in a folder of its own under ``folder``, and few entries in memory.
+
+        ``None``: keep them in memory.
+        """
         self._folder = folder
 
     def assign(self, partitions: Collection[int], standby: Collection[int] = ()) -> None:

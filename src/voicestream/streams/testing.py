@@ -2,20 +2,24 @@
 
 import asyncio
 import contextvars
+import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from voicestream.streams.clock import use_clock
 from voicestream.streams.codec import Codec
 from voicestream.streams.dead_letter import DeadLetter, LetterReplay
+from voicestream.streams.entries import checksum
 from voicestream.streams.environment import Environment
 from voicestream.streams.message import Message, Outgoing, TopicPartition
 from voicestream.streams.record import Record
+from voicestream.streams.rocks import Position
 from voicestream.streams.runner import changelog_topic
 from voicestream.streams.stage import Stage
-from voicestream.streams.state import Store
+from voicestream.streams.state import Backend, Change, Store
 from voicestream.streams.table import GlobalTable
 from voicestream.streams.task import PunctuatorTask, task_of
 from voicestream.streams.topic import Topic
@@ -90,8 +94,9 @@ class DrivenTopic(Generic[R]):
 class TopologyTestDriver:
     """Runs stages on topics of one partition in memory. Use it as a context manager.
 
-    Time stands still until ``advance`` moves it; then punctuators fire. Raises ``TopologyError`` for stages that do not
-    fit together, and for records without a schema.
+    Time stands still until ``advance`` moves it; then punctuators fire. ``state`` is where stores are kept that do not
+    say it themselves, as in a worker; RocksDB's files are in a folder that goes with the driver. Raises
+    ``TopologyError`` for stages that do not fit together, and for records without a schema.
     """
 
     def __init__(
@@ -100,6 +105,7 @@ class TopologyTestDriver:
         codec: Codec,
         dead_letters: Topic[DeadLetter | LetterReplay],
         start_ms: int = 1_700_000_000_000,
+        state: Backend = "memory",
     ) -> None:
         check(stages)
         refuse(codec.problems(all_topics(stages)))
@@ -114,10 +120,17 @@ class TopologyTestDriver:
         self._runner = asyncio.Runner()
         self._read: list[dict[str, int]] = []
         self._until_kill: int | None = None
+        self._backend = state
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def __enter__(self) -> Self:
+        if any((store.backend or self._backend) == "rocksdb" for store in self._stores()):
+            self._folder = tempfile.TemporaryDirectory(prefix="voicestream-")
         for store in self._stores():
             store.drop()
+            on_disk = self._folder is not None and (store.backend or self._backend) == "rocksdb"
+            store.place(Path(self._folder.name) / store.name if self._folder is not None and on_disk else None)
+            store.assign([0])
         for table in self._global_tables():
             table.clear()
         self._new_tasks()
@@ -132,8 +145,6 @@ class TopologyTestDriver:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._stop()
-        for store in self._stores():
-            store.drop()
 
     def topic(self, topic: Topic[R]) -> DrivenTopic[R]:
         """A topic to send to or to read from; reading goes on where it was."""
@@ -156,9 +167,9 @@ class TopologyTestDriver:
         ``replay`` messages that were done, and not committed, are read again."""
         self._until_kill = None
         for store in self._stores():
-            store.drop()
-            for message in self._log[changelog_topic(store)]:
-                store.restore(0, (message.key or b"").decode(), message.value)
+            store.close()
+            store.assign([0])
+            self._restore(store)
         self._new_tasks(replay)
         self._run(self._drain())
 
@@ -170,6 +181,16 @@ class TopologyTestDriver:
                 held = task.oldest_needed(topic.name, 0)
                 ends.append(read[topic.name] if held is None else held)
         return min(ends)
+
+    def _restore(self, store: Store[Any]) -> None:
+        """Read what the changelog has behind what the store knows."""
+        log = self._log[changelog_topic(store)]
+        for message in log[store.position(0).offset :]:
+            store.restore(0, (message.key or b"").decode(), message.value)
+        if log:
+            last = log[-1]
+            position = Position(len(log), checksum((last.key or b"").decode(), last.value))
+            store.restored(0, position, len(log))
 
     def _new_tasks(self, replay: int = 0) -> None:
         done = self._read
@@ -198,6 +219,11 @@ class TopologyTestDriver:
                     self._run(stopper())
         finally:
             self._runner.close()
+            for store in self._stores():
+                store.drop()
+                store.place(None)
+            if self._folder is not None:
+                self._folder.cleanup()
 
     def _run(self, work: Any) -> Any:
         return self._runner.run(work, context=self._context)
@@ -222,9 +248,16 @@ class TopologyTestDriver:
             self._sent[message.topic].append(message.value)
             self._append(message)
         for store in stores:
-            for _, key, value in store.take_changes():
-                self._die_if_due()
-                self._append(Outgoing(changelog_topic(store), key.encode(), value, self.now_ms))
+            self._write(store, store.take_changes())
+
+    def _write(self, store: Store[Any], changes: Sequence[Change]) -> None:
+        topic, generation = changelog_topic(store), store.generation
+        offsets = []
+        for _, key, value in changes:
+            self._die_if_due()
+            offsets.append(len(self._log[topic]))
+            self._append(Outgoing(topic, key.encode(), value, self.now_ms))
+        store.settle(changes, offsets, generation)
 
     def _die_if_due(self) -> None:
         if self._until_kill is not None:

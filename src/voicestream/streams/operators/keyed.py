@@ -218,7 +218,7 @@ class Process(KeyedNode[S]):
         super().__init__(store)
         self._function = function
         self._by_wall = [punctuator for punctuator in every if punctuator.time == "wall"]
-        self._by_stream = [punctuator for punctuator in every if punctuator.time == "stream"]
+        self.by_stream = [punctuator for punctuator in every if punctuator.time == "stream"]
         self._fired: dict[tuple[str, int], int] = {}
         self._fired_before: dict[tuple[str, int], int] | None = None  # when the run began
         self._partitions: Sequence[int] = ()
@@ -228,7 +228,7 @@ class Process(KeyedNode[S]):
         made: list[Item] = []
         for item in items:
             number = item.source if item.source >= 0 else ~item.source
-            if self._by_stream:
+            if self.by_stream:
                 made += await self._punctuate(item.partition, item.watermark_ms, ~number, run)
             if number in stale:
                 continue
@@ -249,7 +249,7 @@ class Process(KeyedNode[S]):
 
     def due(self, partition: int, watermark_ms: int) -> bool:
         mark_ms = watermark_ms - self.behind_ms
-        return any(self._is_due(number, partition, mark_ms) for number in range(len(self._by_stream)))
+        return any(self._is_due(number, partition, mark_ms) for number in range(len(self.by_stream)))
 
     async def advance(self, partition: int, watermark_ms: int, source: int, run: Run) -> None:
         await self.emit(await self._punctuate(partition, watermark_ms, source, run), run)
@@ -266,7 +266,7 @@ class Process(KeyedNode[S]):
         """What the punctuators made for which event time has come."""
         mark_ms = watermark_ms - self.behind_ms
         made: list[Item] = []
-        for number, every in enumerate(self._by_stream):
+        for number, every in enumerate(self.by_stream):
             if self._is_due(number, partition, mark_ms):
                 self._note(_place(number), partition, mark_ms - mark_ms % every.interval_ms)
                 made += await self._fire(every, partition, mark_ms, watermark_ms, source, run)
@@ -275,7 +275,7 @@ class Process(KeyedNode[S]):
     def _is_due(self, number: int, partition: int, mark_ms: int) -> bool:
         if mark_ms < 0:
             return False  # nothing is known of event time
-        place, begun_ms = (_place(number), partition), mark_ms - mark_ms % self._by_stream[number].interval_ms
+        place, begun_ms = (_place(number), partition), mark_ms - mark_ms % self.by_stream[number].interval_ms
         fired_ms = self._fired.get(place)
         if fired_ms is None:
             self._note(*place, begun_ms)
@@ -289,11 +289,11 @@ class Process(KeyedNode[S]):
     async def _fire(
         self, every: Every, partition: int, now_ms: int, watermark_ms: int, source: int, run: Run
     ) -> list[Item]:
-        """Call a punctuator for each key; what it returned."""
+        """Call a punctuator for each key, in order; what it returned."""
         made: list[Item] = []
         message = run.message(source)
         here = [key for number, key in self._opened if number == partition]  # some of them new to the store
-        for key in dict.fromkeys([*self._store.keys(partition), *here]):
+        for key in sorted({*self._store.keys(partition), *here}):
             opened = self._enter(partition, key)
             if message is not None and opened.before.get(message.topic, -1) >= message.offset:
                 continue  # it was saved with what this call did
@@ -318,7 +318,7 @@ class Process(KeyedNode[S]):
         self._fired_before = None
         self._fired = {
             (_place(number), partition): self._store.meta(partition).stream_ms[_place(number)]
-            for number in range(len(self._by_stream))
+            for number in range(len(self.by_stream))
             for partition in partitions
             if _place(number) in self._store.meta(partition).stream_ms
         }

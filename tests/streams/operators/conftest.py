@@ -1,0 +1,17 @@
+"""Every test of the operators runs with stores in memory, and in RocksDB with room for few decoded entries."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.streams import shop
+from voicestream.streams import state as state_module
+
+
+@pytest.fixture(autouse=True, scope="module", params=["memory", "rocksdb"])
+def _backend(request: Any) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shop, "backend", request.param)
+        patch.setattr(state_module, "DECODED_ENTRIES", 2)
+        yield
