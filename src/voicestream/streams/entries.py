@@ -1,7 +1,7 @@
 """What a store has of one partition: its entries, its meta, and how both look in the changelog."""
 
 from collections.abc import Iterator, Mapping
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from zlib import crc32
 
 import msgspec
@@ -150,7 +150,7 @@ class Partition(Generic[S]):
         self.position = copy.position if copy is not None else Position()
         self.end = 0  # of the changelog, when it was last looked at
         self.bytes = 0
-        self.restored: list[tuple[str, bytes | None]] = []  # on the way to the copy
+        self.restored: dict[str, bytes | None] = {}  # on the way to the copy
         self.load_meta(copy.get(META_KEY) if copy is not None else None)
 
     def load_meta(self, data: bytes | None) -> None:
@@ -170,6 +170,16 @@ class Partition(Generic[S]):
         decoded, stored = set(self.entries), self.copy.items()
         entries = ((key, unpack(data)) for key, data in stored if key not in decoded and key not in self.gone)
         return ((key, entry) for key, entry in entries if bytes(entry.value) != NIL)
+
+    def applied(self, key: str) -> Fence:
+        """What the entry of ``key`` had applied, as far as the changelog was read."""
+        known = self.entries.get(key) or self.ghosts.get(key)
+        if known is not None:
+            return known._fence
+        if self.copy is None:
+            return {}
+        data = self.restored[key] if key in self.restored else self.copy.get(key)
+        return {} if data is None else unpack(data).fence
 
     def size(self) -> tuple[int, int]:
         """Entries and bytes; an estimate where they are on disk."""
@@ -224,3 +234,8 @@ def advance(fence: Fence, to: Mapping[str, int]) -> None:
     for topic, offset in to.items():
         if offset > fence.get(topic, -1):
             fence[topic] = offset
+
+
+def is_behind(fence: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
+    """Whether who wrote ``fence`` had applied nothing that ``known`` had not, and less."""
+    return fence != known and all(origin in known and at <= known[origin] for origin, at in fence.items())

@@ -9,7 +9,7 @@ partition as a whole has applied. It outlives the entries, so the fence of an en
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Generic, Literal, TypeVar
 
@@ -27,6 +27,7 @@ from voicestream.streams.entries import (
     Values,
     advance,
     checksum,
+    is_behind,
     pack,
 )
 from voicestream.streams.errors import StreamsError
@@ -60,6 +61,8 @@ class Store(Generic[S]):
         self.name = name
         self.backend = backend
         self.ttl_ms = ttl_ms
+        self.in_use: Callable[[S], bool] = lambda value: False
+        """Whether an entry must stay, though its time to live is over."""
         self.generation = 0
         self._values = Values(name, type)
         self._folder: Path | None = None
@@ -270,33 +273,43 @@ class Store(Generic[S]):
                 self._make_room(partition)
 
     def restore(self, partition: int, key: str, data: bytes | None) -> None:
-        """Apply a record of the changelog; raises ``StreamsError`` where it is of another kind of value."""
+        """Apply a record of the changelog; raises ``StreamsError`` where it is of another kind of value.
+
+        An entry that had applied less than the one before it is passed over: a worker that was frozen wrote it when
+        another one had gone on.
+        """
         found = self._standby.get(partition) or self._partition(partition)
         if key == META_KEY:
             try:
+                known, saved = found.meta.fence, found.meta_saved
                 found.load_meta(data)
             except msgspec.DecodeError as error:
                 raise self._values.foreign(META_KEY, error) from error
+            if is_behind(found.meta.fence, known):
+                found.load_meta(saved)
+                return
         else:
+            state = self._values.unpack(partition, key, data, self.generation) if data is not None else None
+            if state is not None and is_behind(state._fence, found.applied(key)):
+                return
             old = found.entries.pop(key, None)
             found.bytes -= len(old._encoded or b"") if old is not None else 0
             found.ghosts.pop(key, None)
-            if data is not None:
-                state = self._values.unpack(partition, key, data, self.generation)
+            if state is not None:
                 if state._encoded is None:
                     found.ghosts[key] = state
                 elif found.copy is None:
                     found.entries[key] = state
                     found.bytes += len(state._encoded)
         if found.copy is not None:
-            found.restored.append((key, data))
+            found.restored[key] = data
 
     def restored(self, partition: int, position: Position, end: int) -> None:
         """All records of the changelog before ``position`` were given to ``restore``; it goes on to ``end``."""
         found = self._standby.get(partition) or self._partition(partition)
         found.position, found.end = position, end
         if found.copy is not None and found.restored:
-            found.copy.write(found.restored, position)
+            found.copy.write(found.restored.items(), position)
             found.restored.clear()
 
     def position(self, partition: int) -> Position:
@@ -370,7 +383,9 @@ class Store(Generic[S]):
         """Remove those of ``entries`` whose time to live is over."""
         for number, key in entries:
             state = self.open(number, key) if number in self._partitions else None
-            if state and state.value is not None and (state._changed_ms or self._since_ms) + (self.ttl_ms or 0) <= now:
+            if state is None or state.value is None or self.in_use(state.value):
+                continue
+            if (state._changed_ms or self._since_ms) + (self.ttl_ms or 0) <= now:
                 state.value = None
                 self.save(state)
 
