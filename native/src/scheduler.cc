@@ -101,7 +101,7 @@ void Scheduler::work(std::size_t worker) {
     const std::chrono::duration<double, std::milli> ran = Clock::now() - started;
     const std::lock_guard lock(mutex_);
     --running_;
-    mean_run_ms_ += (ran.count() - mean_run_ms_) * (mean_run_ms_ == 0 ? 1 : kShareOfLast);
+    mean_run_ms_ += (ran.count() - mean_run_ms_) * kShareOfLast;
   }
 }
 

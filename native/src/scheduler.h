@@ -72,7 +72,7 @@ class Scheduler {
   std::multimap<Clock::time_point, std::shared_ptr<Job>> queue_;  // equal deadlines: first come, first served
   std::size_t running_ = 0;
   bool stopping_ = false;
-  double mean_run_ms_ = 0;  // of the last ten or so
+  double mean_run_ms_ = 300;  // of the last ten or so; before them a guess
   std::vector<std::thread> threads_;
 };
 

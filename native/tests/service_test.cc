@@ -170,12 +170,13 @@ TEST_F(ServiceTest, SaysWhatIsWrongWithARequest) {
 
 TEST_F(ServiceTest, SaysWhenToRetryWhenTheQueueIsFull) {
   serve({1, 0, 1, 600s});
+  const auto request = minutes_of_speech();
   grpc::ClientContext first;
   std::thread client([&] {
     v1::Transcript transcript;
-    stub_->Transcribe(&first, minutes_of_speech(), &transcript);
+    stub_->Transcribe(&first, request, &transcript);
   });
-  std::this_thread::sleep_for(200ms);
+  std::this_thread::sleep_for(500ms);
 
   grpc::ClientContext context;
   EXPECT_EQ(stub_->Transcribe(&context, request_of(speech()), &transcript_).error_code(),
@@ -201,12 +202,13 @@ TEST_F(ServiceTest, EndsARunWhoseClientIsGone) {
   serve({1, 4, 1, 600s});
   ASSERT_TRUE(call(request_of(speech())).ok());
   const float of_eleven_seconds = transcript_.inference_ms();
+  const auto request = minutes_of_speech();
   grpc::ClientContext context;
   std::thread client([&] {
     v1::Transcript transcript;
-    EXPECT_EQ(stub_->Transcribe(&context, minutes_of_speech(), &transcript).error_code(), grpc::StatusCode::CANCELLED);
+    EXPECT_EQ(stub_->Transcribe(&context, request, &transcript).error_code(), grpc::StatusCode::CANCELLED);
   });
-  std::this_thread::sleep_for(200ms);
+  std::this_thread::sleep_for(500ms);
   context.TryCancel();
   client.join();
   ASSERT_TRUE(call(request_of(speech())).ok());
