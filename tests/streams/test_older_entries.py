@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from voicestream.streams import rocks
 from voicestream.streams.state import Change, Store
 
 
@@ -61,3 +62,18 @@ def test_a_removal_is_not_undone_by_an_entry_that_had_applied_less():
     for partition, key, data in (*before_the_meta, *older[:1]):
         store.restore(partition, key, data)
     assert store.look_up(0, "c") is None
+
+
+def test_a_copy_that_comes_back_to_a_worker_after_long_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    store = Store("s", Count)
+    store.place(tmp_path)
+    store.assign([0])
+    changes = counted(store, 1)
+    store.settle(changes, list(range(len(changes))), store.generation)
+    store.assign([])  # its entry is removed by another worker, and in time the broker forgets that it was
+    later_ms = rocks._wall_ms() + rocks.MAX_AGE_MS + 1
+    monkeypatch.setattr(rocks, "_wall_ms", lambda: later_ms)
+    store.assign([0])
+    assert store.position(0).offset == 0
+    assert store.look_up(0, "c") is None
+    store.close()

@@ -189,6 +189,7 @@ class Partition(Generic[S]):
         """Go back to what the changelog has, as far as this worker knows."""
         if self.copy is not None:
             self.forget()
+            self.copy.take_up()
             self.position = self.copy.position
             self.load_meta(self.copy.get(META_KEY))
             return

@@ -76,6 +76,15 @@ class RocksCopy:
         self._db.write(batch)
         self.position = Position()
 
+    def take_up(self) -> None:
+        """Go on where it was left; with nothing, where that was too long ago."""
+        saved = self._db.get(_POSITION)
+        offset, checksum, at_ms = msgspec.msgpack.decode(saved, type=tuple[int, int, int]) if saved else (0, 0, 0)
+        self.position = Position(offset, checksum)
+        if offset and _wall_ms() - at_ms > MAX_AGE_MS:
+            log.info("the copy of state in %s is old, and is made anew", self._folder)
+            self.clear()
+
     def close(self) -> None:
         self._db.close()
 
@@ -102,12 +111,7 @@ class RocksCopy:
             shutil.rmtree(self._folder)
             self._folder.mkdir(parents=True)
             self._db = self._rocks.Rdict(str(self._folder), options)
-        saved = self._db.get(_POSITION)
-        offset, checksum, at_ms = msgspec.msgpack.decode(saved, type=tuple[int, int, int]) if saved else (0, 0, 0)
-        self.position = Position(offset, checksum)
-        if offset and _wall_ms() - at_ms > MAX_AGE_MS:
-            log.info("the copy of state in %s is old, and is made anew", self._folder)
-            self.clear()
+        self.take_up()
 
 
 class WorkerFolder:
