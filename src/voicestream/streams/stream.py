@@ -7,7 +7,7 @@ records to another partition under another one.
 
 import types
 import typing
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
 from voicestream.streams.aggregators import Aggregator, Count, Reduce
@@ -39,6 +39,8 @@ U = TypeVar("U")
 V = TypeVar("V")
 S = TypeVar("S")
 R = TypeVar("R", bound=Record)
+
+_MANY = (list, Iterable, Sequence, Iterator)
 
 Interval = Duration | tuple[Duration, Duration]
 
@@ -75,7 +77,7 @@ class Stream(Generic[T]):
 
     def flat_map(self, function: Callable[[T], Iterable[U]], *, type: Any = None) -> "Stream[U]":
         """Any number of values of each. ``type`` is that of one value, as in ``map``."""
-        return self._then(FlatMap(function), None if type is None else (type,))
+        return self._then(FlatMap(function), _yielded((function,), type))
 
     def branch(self, *functions: Callable[[T], bool]) -> "tuple[Stream[T], ...]":
         """A stream for each function; a value goes to the first that takes it, and nowhere if none does."""
@@ -162,7 +164,8 @@ class Stream(Generic[T]):
         ``every`` are punctuators: functions of a time and a state, called for each key, that return the same.
         """
         punctuators = (every,) if isinstance(every, Every) else tuple(every)
-        return self._then(Process(state, function, punctuators), None if type is None else (type,))
+        made = _yielded((function, *(punctuator.function for punctuator in punctuators)), type)
+        return self._then(Process(state, function, punctuators), made)
 
     def key_by(self, function: "Callable[[T], str]", *, name: str) -> "Stream[T]":
         """The records under another key, by way of the repartition topic ``STAGE-NAME-repartition``.
@@ -204,47 +207,68 @@ class Stream(Generic[T]):
         """Hand each value to a function, sync or async: the end of the stream."""
         self._node.then(ForEach(function))
 
-    def to_table(self, name: str) -> "Table[T]":
-        """The latest value of each key, kept in the store ``STAGE-NAME``."""
+    def to_table(self, name: str, *, ttl: Duration | None = None) -> "Table[T]":
+        """The latest value of each key, kept in the store ``STAGE-NAME``; ``ttl`` is as in ``Stage.table``."""
         kind = self._kind(f"table {name!r}")
-        node = Materialised(self._stage.store(name, kind))
+        node = Materialised(self._stage.store(name, kind, ttl=ttl))
         self._node.then(node)
         return Table(self._stage, node, kind)
 
     @overload
-    def aggregate(self, initial: Aggregator[T, Any, U], *, name: str) -> Table[U]: ...
+    def aggregate(self, initial: Aggregator[T, Any, U], *, name: str, ttl: Duration | None = None) -> Table[U]: ...
 
     @overload
     def aggregate(
-        self, initial: Callable[[], S], add: Callable[[S, T], S], *, name: str, type: Any = None
+        self,
+        initial: Callable[[], S],
+        add: Callable[[S, T], S],
+        *,
+        name: str,
+        type: Any = None,
+        ttl: Duration | None = None,
     ) -> Table[S]: ...
 
-    def aggregate(self, initial: Any, add: Any = None, *, name: str, type: Any = None) -> Table[Any]:
+    def aggregate(
+        self, initial: Any, add: Any = None, *, name: str, type: Any = None, ttl: Duration | None = None
+    ) -> Table[Any]:
         """A table of what is made of all records of each key, kept in the store ``STAGE-NAME``.
 
         Give an aggregator, such as ``Mean(of)``, or a function that makes an empty state and one that adds a record.
+        A key whose aggregate has not changed for ``ttl`` of wall-clock time begins anew with its next record.
         """
         aggregator = aggregator_of(initial, add, None, type)
-        node = Aggregate(self._stage.store(name, aggregator.state_type), aggregator)
+        node = Aggregate(self._stage.store(name, aggregator.state_type, ttl=ttl), aggregator)
         self._node.then(node)
         return Table(self._stage, node, None)
 
-    def count(self, *, name: str) -> Table[int]:
-        """A table of the number of records of each key."""
-        return self.aggregate(Count(), name=name)
+    def count(self, *, name: str, ttl: Duration | None = None) -> Table[int]:
+        """A table of the number of records of each key; ``ttl`` is as in ``aggregate``."""
+        return self.aggregate(Count(), name=name, ttl=ttl)
 
-    def reduce(self, function: "Callable[[T, T], T]", *, name: str) -> "Table[T]":
-        """A table of what ``function`` makes of the records of each key, two at a time."""
-        return self.aggregate(Reduce(function, self._kind(f"reduce {name!r}")), name=name)
+    def reduce(self, function: "Callable[[T, T], T]", *, name: str, ttl: Duration | None = None) -> "Table[T]":
+        """A table of what ``function`` makes of a key's records, two at a time; ``ttl`` is as in ``aggregate``."""
+        return self.aggregate(Reduce(function, self._kind(f"reduce {name!r}")), name=name, ttl=ttl)
 
-    def window(self, windows: Windows, *, name: str, close: Close = "partition") -> "WindowedStream[T]":
+    def window(
+        self, windows: Windows, *, name: str, close: Close = "partition", ttl: Duration | None = None
+    ) -> "WindowedStream[T]":
         """The records of each key by windows of event time, kept in the store ``STAGE-NAME``.
 
         A window closes when the event time of its partition is past its end and grace; with ``close="key"`` when that
         of its key is. Where no record comes for the ``idle`` of ``Stage.stream``, event time goes on at the clock's
         pace, so that a quiet partition, or key, closes too.
+
+        With ``close="key"`` the event time of each key is kept, for ever unless there is a ``ttl``: then a key without
+        open windows is forgotten when that much of wall-clock time has gone by since its last change. An older record
+        that comes after that is not late, and opens its window again. Raises ``TopologyError`` for a ``ttl`` without
+        ``close="key"``.
         """
-        return WindowedStream(self._stage, self._node, self._kinds, windows, name, close)
+        if ttl is not None and close != "key":
+            raise TopologyError(
+                f"stage {self._stage.name}, window {name!r}: of a key whose windows are closed nothing is kept, so a "
+                'ttl is for close="key" only'
+            )
+        return WindowedStream(self._stage, self._node, self._kinds, windows, name, close, ttl)
 
     @overload
     def join(self, other: Table[U], function: Callable[[T, U], V]) -> "Stream[V]": ...
@@ -396,6 +420,28 @@ def _returned(function: Callable[..., Any], kind: Any) -> tuple[Any, ...] | None
         if typing.get_origin(kind) in (typing.Union, types.UnionType):
             return None  # a store could not tell which of them it has
     return None if kind is None else (kind,)
+
+
+def _yielded(functions: Sequence[Callable[..., Any]], kind: Any) -> tuple[Any, ...] | None:
+    """The types of the values that functions say they return: none, one, or a list of them."""
+    if kind is not None:
+        return (kind,)
+    kinds: dict[Any, None] = {}
+    for function in functions:
+        try:
+            said = typing.get_type_hints(function).get("return", Any)
+        except (NameError, TypeError):
+            return None
+        for member in _members(said):
+            inner = _members(typing.get_args(member)[0]) if typing.get_origin(member) in _MANY else (member,)
+            kinds |= dict.fromkeys(inner)
+    kinds.pop(type(None), None)
+    return None if Any in kinds else tuple(kinds)
+
+
+def _members(kind: Any) -> tuple[Any, ...]:
+    """The types of a union; of another type, itself."""
+    return typing.get_args(kind) if typing.get_origin(kind) in (typing.Union, types.UnionType) else (kind,)
 
 
 def _idle(node: Node) -> int | None:

@@ -9,6 +9,7 @@ from voicestream.streams.errors import TopologyError
 from voicestream.streams.policies import ErrorPolicy, Retry
 from voicestream.streams.record import Record
 from voicestream.streams.stage import Stage
+from voicestream.streams.state import State
 from voicestream.streams.topic import Topic
 
 
@@ -208,3 +209,17 @@ def test_a_record_whose_schema_is_missing_or_another_is_refused_before_anything_
         drive(stage)
     assert "topic nobody, Nobody: no Avro schema has that name: add one to the schemas folder" in str(refused.value)
     assert "topic coloured, Click.colour: not in the schema" in str(refused.value)
+
+
+def test_what_functions_return_is_known_by_their_annotations():
+    stage = Stage("s")
+
+    def many(c: Click) -> list[Click]:
+        return [c, c]
+
+    def some(c: Click, state: State[int]) -> Click | None:
+        return c
+
+    stage.stream(clicks).flat_map(many).key_by(lambda c: c.page, name="a").to(views)
+    stage.stream(clicks).process(some, state=stage.store("n", int)).key_by(lambda c: c.page, name="b").to(views)
+    assert len(stage.agents) == 3
