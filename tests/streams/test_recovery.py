@@ -7,11 +7,14 @@ from uuid import uuid4
 
 import msgspec
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import KafkaConnectionError
 from prometheus_client import REGISTRY
 
 from voicestream.admin import create_topics
 from voicestream.embedded.broker import Broker
+from voicestream.streams import recovery
+from voicestream.streams.errors import StreamsError
 from voicestream.streams.recovery import keep_warm, recover
 from voicestream.streams.state import Backend, Change, Store
 
@@ -263,3 +266,35 @@ class TestOnDisk:
             store.open(partition, key)
         assert sum(len(p.entries) for p in store._partitions.values()) < 200
         store.close()
+
+
+async def test_a_broker_that_is_away_is_waited_for(changelogs: Changelogs, monkeypatch: pytest.MonkeyPatch):
+    store = changelogs.store()
+    await changelogs.recover(store, 0)
+    put(store, 0, "a", 1, 7)
+    await changelogs.flush(store)
+    store.close()
+    start = AIOKafkaConsumer.start
+    tries: list[int] = []
+
+    async def troubled(self: AIOKafkaConsumer) -> None:
+        tries.append(1)
+        if len(tries) == 1:
+            raise KafkaConnectionError("away")
+        await start(self)
+
+    monkeypatch.setattr(recovery, "RETRY_S", 0.0)
+    monkeypatch.setattr(AIOKafkaConsumer, "start", troubled)
+    again = changelogs.store("there")
+    assert await changelogs.recover(again, 0) >= 1
+    assert again.get("a") == Count(1)
+    assert len(tries) == 2
+    again.close()
+
+
+async def test_a_changelog_with_fewer_partitions_than_its_topic_is_an_error(changelogs: Changelogs):
+    store = changelogs.store()
+    with pytest.raises(StreamsError, match=r"has 2 partitions, and partition 5 is wanted"):
+        async with asyncio.timeout(10):
+            await changelogs.recover(store, 0, 5)
+    store.close()

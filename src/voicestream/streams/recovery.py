@@ -7,15 +7,16 @@ right there.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka import TopicPartition as KafkaTopicPartition
-from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError, UnknownTopicOrPartitionError
 
 from voicestream.streams.entries import checksum
+from voicestream.streams.errors import StreamsError
 from voicestream.streams.metrics import METRICS
 from voicestream.streams.rocks import Position
 from voicestream.streams.runner import changelog_topic
@@ -26,7 +27,7 @@ log = logging.getLogger(__name__)
 Owned = Mapping[Store[Any], Collection[int]]
 """Partitions of each store: those of the topics that change it."""
 
-STANDBY_RETRY_S = 5.0
+RETRY_S = 5.0
 _SLICE = 500  # records that are restored in one go: the agents want their turn, too
 
 
@@ -34,27 +35,30 @@ async def recover(owned: Owned, consumer_options: Mapping[str, Any], standby: Ow
     """Let the stores own partitions, and read their changelogs from where what is known of them ends.
 
     ``consumer_options`` are those of ``AIOKafkaConsumer``, without a group. ``standby``: partitions to be kept, for
-    ``keep_warm``.
+    ``keep_warm``. A broker that is away is waited for. Raises ``StreamsError`` where a changelog lacks a partition.
     """
     for store, partitions in owned.items():
         store.assign(partitions, standby.get(store, ()))
     tps = _changelogs(owned)
     if not tps:
         return
-    started = time.perf_counter()
-    async with _reader(owned, tps, consumer_options) as reader:
-        waiting = set(tps)
-        while waiting:
-            await reader.read()
-            for tp in list(waiting):
-                if await reader.at_end(tp):
-                    waiting.discard(tp)
-                    reader.consumer.pause(tp)
+    started, records = time.perf_counter(), 0
+    waiting = set(tps)
+    while waiting:
+        try:
+            async with _reader(owned, waiting, consumer_options) as reader:
+                while waiting:
+                    records += await reader.read()
+                    for tp in list(waiting):
+                        if await reader.at_end(tp):
+                            waiting.discard(tp)
+                            reader.consumer.pause(tp)
+        except KafkaError as error:
+            log.warning("state is not recovered yet: %s; trying again in %.0f s", error, RETRY_S)
+            await asyncio.sleep(RETRY_S)
     seconds = time.perf_counter() - started
-    METRICS.recovered(sum(reader.records.values()), seconds)
-    log.info(
-        "recovered %d changelog records of %d partitions in %.2f s", sum(reader.records.values()), len(tps), seconds
-    )
+    METRICS.recovered(records, seconds)
+    log.info("recovered %d changelog records of %d partitions in %.2f s", records, len(tps), seconds)
 
 
 async def keep_warm(standby: Owned, consumer_options: Mapping[str, Any]) -> None:
@@ -69,7 +73,7 @@ async def keep_warm(standby: Owned, consumer_options: Mapping[str, Any]) -> None
                         await reader.at_end(tp)
         except KafkaError as error:  # nobody's work depends on it
             log.warning("the copies on standby wait: %s", error)
-            await asyncio.sleep(STANDBY_RETRY_S)
+            await asyncio.sleep(RETRY_S)
 
 
 class ChangelogReader:
@@ -81,7 +85,6 @@ class ChangelogReader:
 
     def __init__(self, consumer: AIOKafkaConsumer, by_topic: Mapping[str, Store[Any]]) -> None:
         self.consumer = consumer
-        self.records: dict[KafkaTopicPartition, int] = {}
         self._by_topic = by_topic
         self._known: dict[KafkaTopicPartition, Position] = {}  # to be checked against the first record
 
@@ -90,19 +93,19 @@ class ChangelogReader:
         self.consumer.assign(tps)
         for tp in tps:
             known = self._by_topic[tp.topic].position(tp.partition)
-            self.records[tp] = 0
             if known.offset:
                 self._known[tp] = known
             self.consumer.seek(tp, max(0, known.offset - 1))
 
-    async def read(self) -> None:
-        """Restore what comes within a moment."""
+    async def read(self) -> int:
+        """Restore what comes within a moment; the number of records."""
         try:
             fetched = await self.consumer.getmany(timeout_ms=100, max_records=_SLICE)
         except OffsetOutOfRangeError as error:  # the topic begins behind it, or ends before it
             for tp in error.args[0]:
                 await self._begin_anew(tp)
-            return
+            return 0
+        records = 0
         for tp, messages in fetched.items():
             known = self._known.pop(tp, None)
             if known is not None and messages[0].offset == known.offset - 1:
@@ -112,7 +115,9 @@ class ChangelogReader:
                     continue
             if messages:
                 self._restore(tp, messages)
+                records += len(messages)
         await asyncio.sleep(0)
+        return records
 
     async def at_end(self, tp: KafkaTopicPartition) -> bool:
         """Whether all was read that there was at the last fetch."""
@@ -124,11 +129,10 @@ class ChangelogReader:
             return False
         return bool(await self.consumer.position(tp) >= end)
 
-    def _restore(self, tp: KafkaTopicPartition, messages: Iterable[Any]) -> None:
+    def _restore(self, tp: KafkaTopicPartition, messages: Sequence[Any]) -> None:
         store = self._by_topic[tp.topic]
         for message in messages:
             store.restore(tp.partition, message.key.decode(), message.value)
-            self.records[tp] += 1
         offset = message.offset + 1
         position = Position(offset, checksum(message.key.decode(), message.value))
         store.restored(tp.partition, position, max(offset, self.consumer.highwater(tp) or 0))
@@ -155,6 +159,17 @@ async def _reader(
     consumer = AIOKafkaConsumer(**options, enable_auto_commit=False, auto_offset_reset="none", fetch_max_wait_ms=50)
     try:
         await consumer.start()
+        await consumer._client.force_metadata_update()
+        for topic, partition in tps:
+            there = consumer.partitions_for_topic(topic)
+            if not there:
+                raise UnknownTopicOrPartitionError(topic)  # this broker does not know it yet
+            if partition not in there:
+                raise StreamsError(
+                    f"changelog {topic} has {len(there)} partitions, and partition {partition} is wanted: a topic that "
+                    "stores are made of was given more. Their keys would be in other partitions than their entries: "
+                    "send the topic on to one with that number of partitions, or begin with new stores"
+                )
         reader = ChangelogReader(consumer, {changelog_topic(store): store for store in stores})
         reader.begin(tps)
         yield reader
