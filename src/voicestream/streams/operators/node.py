@@ -56,7 +56,8 @@ class Run:
         self.messages = messages
         self.now_ms = now_ms
         self.single = single  # messages that may not share a batch: one of a batch has failed
-        self.out: list[tuple[int, Outgoing]] = []
+        self.out: list[tuple[int, bool, Outgoing]] = []
+        """The number of a message, whether it is to blame for what follows, and what is to be sent."""
         self.failed: dict[int, tuple[Step, Exception]] = {}
         self.orphans: list[Orphan] = []
         self.suspects: set[int] = set()

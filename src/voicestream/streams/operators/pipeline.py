@@ -5,6 +5,7 @@ from typing import Any
 
 from voicestream.streams.errors import TopologyError
 from voicestream.streams.operators.calls import Batched, MapAsync
+from voicestream.streams.operators.keyed import Process
 from voicestream.streams.operators.node import FlatMap, Node, Port
 from voicestream.streams.operators.sink import To
 from voicestream.streams.operators.source import Source
@@ -36,6 +37,12 @@ class Pipeline:
         for node in _below([node for node in self.nodes if isinstance(node, Batched)]):
             if isinstance(node, To):
                 node.traced = False  # a replay makes other lists
+        self.exact = (
+            len(self.stores) > 1
+            or (bool(self.stores) and any(sink.traced for sink in sinks))
+            or any(isinstance(node, Process) and node.by_stream for node in self.nodes)
+        )
+        """Whether it makes a difference which message let time bring a result forth: others tell copies by it."""
         self._check(stage)
         idle = [source.idle_ms for source in sources if source.idle_ms is not None and not source.timeless]
         for node in self.nodes:

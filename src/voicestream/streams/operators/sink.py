@@ -63,7 +63,9 @@ class To(Node):
                 continue
             number = run.sources(source)[-1] if run.messages else 0
             headers = self._headers(source, number, run) if self.traced else ()
-            run.out.append((number, Outgoing(topic.name, key.encode(), value, item.time_ms, None, headers)))
+            run.out.append(
+                (number, source >= 0, Outgoing(topic.name, key.encode(), value, item.time_ms, None, headers))
+            )
 
     def _headers(self, source: int, number: int, run: Run) -> Headers:
         if not run.messages or source >= len(run.messages):

@@ -42,6 +42,7 @@ class PipelineTask:
         self._around = environment.around(agent.middleware, last(agent.errors.process))
         self._metrics = METRICS.of(agent.stage, agent.name)
         self._time = EventTime(pipeline.sources)
+        self._ready: list[Outgoing] = []  # what time brought forth, to be sent with the next messages
         self._stateful: list[Node] = [node for node in pipeline.nodes if node.store is not None]
         for node in pipeline.nodes:
             if isinstance(node, To):
@@ -67,11 +68,11 @@ class PipelineTask:
 
     async def punctuate(self, now: int) -> list[Outgoing]:
         """Let event time go on where no record drives it, and punctuators fire."""
-        out: list[Outgoing] = []
+        await self._catch_up(now)
+        out, self._ready = self._ready, []
         self._time.begin()
         try:
-            run = await self._advance(now)
-            self._settle(run, {}, (), out)
+            self._look_ahead(now)
             run = Run((), now)
             for node in self._pipeline.nodes:
                 await node.tick(run)
@@ -81,30 +82,37 @@ class PipelineTask:
             raise
         return out
 
-    async def _advance(self, now: int) -> Run:
-        """Let event time go on by the clock, in two steps, so that a replay closes the same windows at the same time.
+    async def _catch_up(self, now: int) -> None:
+        """Do what is due at the event time that the changelogs have.
 
-        How far it has got is noted in every store first, and done when the changelogs have it. Then a message of the
-        clock stands for it: what a store has applied, and what was sent, is known by it as by a message of a topic.
+        The clock drives event time in two steps, so that a replay closes the same windows at the same time. How far it
+        has got is noted in every store first; then a message of the clock stands for it: what a store has applied, and
+        what was sent, is known by it as by a message of a topic.
         """
-        ticks: list[Message] = []
-        ahead: dict[int, int] = {}
+        known = self._time.watermarks
+        due = [p for p in self._time.partitions() if self._due(p, known.get(p, BEGINNING))]
+        if not due:
+            return
+        run = Run([Message(CLOCK, partition, known[partition], known[partition], None, None) for partition in due], now)
+        run.positions = [position_of(message) for message in run.messages]
+        self._time.begin()
+        try:
+            for number, tick in enumerate(run.messages):
+                for node in self._pipeline.nodes:
+                    await node.advance(tick.partition, tick.offset, ~number, run)
+            self._settle(run, {}, (), self._ready)
+        except BaseException:
+            self._undo()
+            raise
+
+    def _look_ahead(self, now: int) -> None:
+        """Note how far the clock has driven event time, where something will be due by it."""
         for partition in self._time.partitions():
-            known_ms, clock_ms = self._time.watermarks.get(partition, BEGINNING), self._time.ahead(partition, now)
-            if self._due(partition, known_ms):
-                ticks.append(Message(CLOCK, partition, known_ms, known_ms, None, None))
-            if clock_ms > known_ms and self._due(partition, clock_ms):
-                ahead[partition] = clock_ms
-        run = Run(ticks, now)
-        run.positions = [position_of(message) for message in ticks]
-        for number, tick in enumerate(ticks):
-            for node in self._pipeline.nodes:
-                await node.advance(tick.partition, tick.offset, ~number, run)
-        for partition, watermark_ms in ahead.items():
-            self._time.advance(partition, watermark_ms)
-            for store in self._pipeline.stores:
-                store.touch_meta(partition)
-        return run
+            ahead_ms = self._time.ahead(partition, now)
+            if ahead_ms > self._time.watermarks.get(partition, BEGINNING) and self._due(partition, ahead_ms):
+                self._time.advance(partition, ahead_ms)
+                for store in self._pipeline.stores:
+                    store.touch_meta(partition)
 
     def _due(self, partition: int, watermark_ms: int) -> bool:
         return watermark_ms > BEGINNING and any(node.due(partition, watermark_ms) for node in self._pipeline.nodes)
@@ -140,6 +148,8 @@ class PipelineTask:
     async def _proceed(self, call: Call) -> list[Outgoing]:
         """Run the events, again and again without those that fail, until the rest has gone through."""
         events = call.events
+        if self._pipeline.exact:
+            await self._catch_up(now_ms())
         self._time.begin()
         excluded: dict[int, tuple[Step, Exception]] = {}
         single: set[int] = set()
@@ -170,6 +180,7 @@ class PipelineTask:
             self._undo()
             raise
         call.failures = {number: error for number, (_, error) in (excluded | run.failed).items()}
+        out, self._ready = self._ready + out, []
         return out
 
     def _retry(self, run: Run, tried: int) -> Retry | None:
@@ -203,7 +214,14 @@ class PipelineTask:
                 if tuple(at) <= seen.get(lane, (-1, -1)):
                     continue  # a second copy, made by a replay, of what this run has taken
                 seen[lane] = at[0], at[1]
-            watermark_ms = self._time.heard(message.topic, message.partition, origin, time_ms, run.now_ms)
+            partition, before_ms = message.partition, self._time.watermarks.get(message.partition, BEGINNING)
+            watermark_ms = self._time.heard(message.topic, partition, origin, time_ms, run.now_ms)
+            if self._pipeline.exact and watermark_ms > before_ms and self._due(partition, watermark_ms):
+                if current is not None and pending:
+                    await current.process(pending, run)
+                    pending = []
+                for node in self._pipeline.nodes:  # what is due is due with this message, wherever runs are cut
+                    await node.advance(partition, watermark_ms, ~number, run)
             if number in excluded or number in done:
                 continue  # but its time counts
             if pending and (source is not current or self._pipeline.one_by_one):
@@ -211,7 +229,7 @@ class PipelineTask:
                 await current.process(pending, run)
                 pending = []
             current = source
-            pending.append(Item(key, record, time_ms, watermark_ms, message.partition, number))
+            pending.append(Item(key, record, time_ms, watermark_ms, partition, number))
         if current is not None and pending:
             await current.process(pending, run)
 
@@ -244,7 +262,7 @@ class PipelineTask:
         errors = self.agent.errors
         policies = {"decode": errors.decode, "process": errors.process, "produce": errors.produce}
         run.out.sort(key=lambda sent: sent[0])
-        out += [message for number, message in run.out if number not in failed or not run.messages]
+        out += [message for number, blamed, message in run.out if not blamed or number not in failed]
         for number, (step, error) in sorted(failed.items()):
             action = last(errors.process) if step == "process" else final(policies[step], error)
             self.failures.handle(action, step, events[number].message, error, out)

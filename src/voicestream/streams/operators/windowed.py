@@ -11,6 +11,7 @@ from voicestream.streams.operators.keyed import TimedNode, snapshot
 from voicestream.streams.operators.node import Item, Port, Run
 from voicestream.streams.state import State, Store
 from voicestream.streams.windows import Pane, Windowed, Windows
+from voicestream.streams.windows.panes import OPEN
 from voicestream.streams.windows.slides import Sliding
 
 A = TypeVar("A")
@@ -20,11 +21,24 @@ Close = Literal["partition", "key"]
 _BEGINNING = -(1 << 62)
 
 
+class OpenWindow(msgspec.Struct, Generic[A], frozen=True):
+    """A window that is not closed, as a query of its store shows it; bounds as in ``Windowed``."""
+
+    start_ms: int
+    end_ms: int
+    state: A
+    """The aggregator's: what it makes its result of."""
+
+
 class KeyWindows(msgspec.Struct, Generic[A], array_like=True):
     """The open windows of one key; ``stream_ms`` is the highest event time of the key."""
 
     panes: list[Pane[A]] = []
     stream_ms: int = _BEGINNING
+
+    def open(self) -> list[OpenWindow[A]]:
+        """The windows, without what is kept beside them."""
+        return [OpenWindow(pane.start_ms, pane.end_ms, pane.state) for pane in self.panes if pane.stage == OPEN]
 
 
 class Window(TimedNode[KeyWindows[Any]]):
@@ -57,6 +71,7 @@ class Window(TimedNode[KeyWindows[Any]]):
         self.idle_ms: int | None = None  # of the sources: how long a key may be quiet
         self._heard: dict[tuple[int, str], int] = {}
         self._late = METRICS.late.labels(store.name)
+        store.in_use = lambda known: bool(known.panes)
 
     async def process(self, items: list[Item], run: Run) -> None:
         stale = run.stale(self._store)
@@ -82,7 +97,8 @@ class Window(TimedNode[KeyWindows[Any]]):
                 known = state.value = KeyWindows()
             if by_key:
                 mark_ms = known.stream_ms = max(known.stream_ms, time_ms)
-                self._heard[partition, key] = run.now_ms
+                if self.idle_ms is not None:
+                    self._heard[partition, key] = run.now_ms
             try:
                 added = add(known.panes, value, time_ms, mark_ms, aggregator)
                 if added.late:
@@ -168,9 +184,9 @@ class Window(TimedNode[KeyWindows[Any]]):
 
     def recovered(self, partitions: Sequence[int], now_ms: int) -> None:
         self._heard.clear()
-        if self._by_key:
+        if self._by_key and self.idle_ms is not None:
             self._heard = {(p, key): now_ms for p in partitions for key in self._store.keys(p)}
-        else:
+        elif not self._by_key:
             super().recovered(partitions, now_ms)
 
     def _result(self, key: str, pane: Pane[Any], final: bool) -> Windowed[Any]:
