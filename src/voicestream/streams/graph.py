@@ -36,7 +36,7 @@ class Graph:
         source = Source(topic, time, None if idle is None else parse_duration(idle))
         return Stream(self._stage, self._add(source, errors), topic.types)
 
-    def table(self, name: str, topic: Topic[R], errors: ErrorPolicy | None) -> Table[R]:
+    def table(self, name: str, topic: Topic[R], errors: ErrorPolicy | None, ttl: Duration | None) -> Table[R]:
         """The latest record of each key of ``topic``."""
         if len(topic.types) != 1:
             raise TopologyError(
@@ -45,7 +45,7 @@ class Graph:
                 f"stage.stream(…).of(Type).to_table({name!r})"
             )
         source = self._add(Source(topic, None, None, timeless=True), errors)
-        node = Materialised(self._stage.store(name, topic.types[0]))
+        node = Materialised(self._stage.store(name, topic.types[0], ttl=ttl))
         source.then(node)
         return Table(self._stage, node, topic.types[0])
 

@@ -18,6 +18,7 @@ from aiokafka.partitioner import DefaultPartitioner
 
 from voicestream.streams.errors import StreamsError
 from voicestream.streams.group import Group
+from voicestream.streams.operators.windowed import KeyWindows
 from voicestream.streams.stage import Stage
 from voicestream.streams.state import Store
 
@@ -121,7 +122,8 @@ class QueryServer:
             value = store.get(key) if partition is None else store.look_up(partition, key)
             if value is None:
                 raise _Refusal(404, f"store {store.name} has no entry {key!r}")
-            return _json({"store": store.name, "key": key, "partition": partition, "value": value})
+            shown = value.open() if isinstance(value, KeyWindows) else value
+            return _json({"store": store.name, "key": key, "partition": partition, "value": shown})
         if FORWARDED in request.headers:
             raise _Refusal(503, f"partition {partition} of store {store.name} has just moved")
         return await self._ask(self._holder(store, partition), request)

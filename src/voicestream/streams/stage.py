@@ -129,12 +129,16 @@ class Stage:
         """
         return self._graph.stream(topic, time, idle, errors)
 
-    def table(self, name: str, topic: Topic[R], *, errors: ErrorPolicy | None = None) -> Table[R]:
+    def table(
+        self, name: str, topic: Topic[R], *, errors: ErrorPolicy | None = None, ttl: Duration | None = None
+    ) -> Table[R]:
         """The latest record of each key of ``topic``, in the store ``STAGE-NAME``; a message without value removes it.
 
-        A stream that joins it needs the same number of partitions.
+        A stream that joins it needs the same number of partitions. A key whose record has not changed for ``ttl`` of
+        wall-clock time (the same again is no change) is removed: joins find it no more. Nothing goes out for that by
+        ``to_stream`` or ``to``.
         """
-        return self._graph.table(name, topic, errors)
+        return self._graph.table(name, topic, errors, ttl)
 
     def global_table(self, topic: Topic[R]) -> GlobalTable[R]:
         """The latest record of each key of ``topic``, whole on every worker, to be joined by any key."""

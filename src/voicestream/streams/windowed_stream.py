@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from voicestream.streams.aggregators import Aggregator, Collect, Count, Fold, Reduce
+from voicestream.streams.durations import Duration
 from voicestream.streams.errors import TopologyError
 from voicestream.streams.operators.node import Node
 from voicestream.streams.operators.windowed import Close, KeyWindows, Window
@@ -30,6 +31,7 @@ class WindowedStream(Generic[T]):
         windows: Windows,
         name: str,
         close: Close,
+        ttl: Duration | None,
     ) -> None:
         self._stage = stage
         self._node = node
@@ -37,6 +39,7 @@ class WindowedStream(Generic[T]):
         self._windows = windows
         self._name = name
         self._close = close
+        self._ttl = ttl
 
     @overload
     def aggregate(self, initial: Aggregator[T, Any, A]) -> "WindowedTable[T, A]": ...
@@ -64,7 +67,8 @@ class WindowedStream(Generic[T]):
             self._windows.check(aggregator)
         except TopologyError as error:
             raise TopologyError(f"stage {self._stage.name}, window {self._name!r}: {error}") from error
-        store: Store[Any] = self._stage.store(self._name, KeyWindows[aggregator.state_type])  # type: ignore[name-defined]
+        kind = KeyWindows[aggregator.state_type]  # type: ignore[name-defined]
+        store: Store[Any] = self._stage.store(self._name, kind, ttl=self._ttl)
         node = Window(store, self._windows, aggregator, self._close)
         self._node.then(node)
         return WindowedTable(self._stage, node, self._kinds)
