@@ -128,6 +128,7 @@ failing = checking("failing", ErrorPolicy(process="fail")).app()
 
 
 WINDOW_MS = 1_000
+IDLE = os.environ.get("UNDER_TEST_IDLE", "5s")
 
 
 def group_of(sensor: str) -> str:
@@ -141,7 +142,7 @@ def added(tally: Tally, reading: Reading) -> Tally:
 
 windowed_stage = Stage(f"{RUN}-windowed")
 (
-    windowed_stage.stream(topics.readings, time=lambda reading: reading.at_ms, idle="5s")
+    windowed_stage.stream(topics.readings, time=lambda reading: reading.at_ms, idle=IDLE)
     .key_by(lambda reading: group_of(reading.sensor), name="by-group")
     .window(tumbling(WINDOW_MS), name="tallies")
     .aggregate(Tally, added)
