@@ -154,3 +154,40 @@ async def test_a_flush_that_outlives_its_partition_writes_no_changelog(kind: str
         broker.open.set()
         await asyncio.sleep(0.05)
         assert changelog_topic(slow.counts) not in broker.topics()
+
+
+async def test_calls_of_map_async_that_outlive_their_partition_send_nothing_and_are_made_again():
+    broker, go = Broker(), asyncio.Event()
+    begun: list[int] = []
+
+    async def slow(said: Transcript) -> Insight:
+        begun.append(said.number)
+        await go.wait()
+        return Insight.of(said, kind="heard", label=str(said.number))
+
+    stage = Stage("slow")
+    said = stage.stream(topics.transcripts).of(Transcript)
+    said.map_async(slow, concurrency=4, order="none").to(topics.insights)
+    [agent] = stage.agents
+    runner = AgentRunner(agent, Environment(codec(), topics.dlq), broker.send)
+    loops = [asyncio.create_task(runner.loop()) for _ in range(agent.concurrency)]
+    try:
+        runner.resume({HERE})
+        runner.deliver(HERE, [message(n) for n in range(6)])
+        async with asyncio.timeout(5):
+            while len(begun) < 4:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+        await runner.pause(0.01)
+        runner.discard()
+        await runner.work.idle()
+        runner.deliver(HERE, [message(n) for n in range(6)])
+        runner.resume({HERE})
+        go.set()
+        await settled(runner)
+        assert broker.topics() == ["voice.insights"] * 6
+        assert sorted(begun) == [0, 0, 1, 1, 2, 2, 3, 3, 4, 5]
+        assert runner.committable(HERE) == 6
+    finally:
+        for loop in loops:
+            loop.cancel()
+        await asyncio.gather(*loops, return_exceptions=True)
