@@ -60,10 +60,12 @@ class Inputs:
         return record
 
 
-def key_of(message: Message, record: Record) -> str:
-    """The key of a record's state; raises ``DecodeError`` where it is no text, or is reserved."""
+def key_of(message: Message, record: Record | None) -> str:
+    """The key of a record's state; raises ``DecodeError`` where it is no text, or is reserved, or there is none."""
+    if message.key is None and record is None:
+        raise DecodeError(f"topic {message.topic}: a message with neither key nor value")
     try:
-        key = message.key.decode() if message.key is not None else record.key
+        key = message.key.decode() if message.key is not None else record.key  # type: ignore[union-attr]
     except (UnicodeDecodeError, NotImplementedError) as error:
         raise DecodeError(f"topic {message.topic}: the key of the message: {error}") from error
     if key.startswith(RESERVED):
