@@ -1,13 +1,12 @@
-"""What a store has of one partition: its entries, its meta, and how both look in the changelog."""
+"""What a store is made of, entries and metas, and how both look in the changelog."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
 from zlib import crc32
 
 import msgspec
 
 from voicestream.streams.errors import StreamsError
-from voicestream.streams.rocks import Position, RocksCopy
 
 S = TypeVar("S")
 
@@ -133,101 +132,6 @@ class Values(Generic[S]):
             f"store {self._name}, key {key}: what its changelog holds is no {self._type.__name__} ({error}). If the "
             "type was changed, give the store another name, or its fields defaults"
         )
-
-
-class Partition(Generic[S]):
-    """What a store has of one partition.
-
-    With a ``copy`` on disk, ``entries`` are the ones that are decoded: those at work, and some more.
-    """
-
-    def __init__(self, number: int, copy: RocksCopy | None = None) -> None:
-        self.number = number
-        self.copy = copy
-        self.entries: dict[str, State[S]] = {}
-        self.ghosts: dict[str, State[S]] = {}  # removed, but the crash came before the meta that knows their fence
-        self.gone: set[str] = set()  # removed, and the copy may not know
-        self.position = copy.position if copy is not None else Position()
-        self.end = 0  # of the changelog, when it was last looked at
-        self.bytes = 0
-        self.restored: dict[str, bytes | None] = {}  # on the way to the copy
-        self.load_meta(copy.get(META_KEY) if copy is not None else None)
-
-    def load_meta(self, data: bytes | None) -> None:
-        """Take the meta that the changelog has; raises ``msgspec.DecodeError``."""
-        self.meta = decode_meta(data) if data is not None else Meta()
-        self.meta_kept = self.meta_saved = self.meta.encode()  # at the last commit; in the changelog
-
-    def restore_meta(self) -> None:
-        """Make the meta what it was at the last commit."""
-        kept, meta = decode_meta(self.meta_kept), self.meta  # which its user may hold, so it stays the same object
-        meta.fence, meta.stream_ms, meta.removed = kept.fence, kept.stream_ms, kept.removed
-
-    def packed(self) -> Iterator[tuple[str, Packed]]:
-        """The entries on disk, without those that are decoded; both as they are now, not when it is asked for more."""
-        if self.copy is None:
-            return iter(())
-        decoded, stored = set(self.entries), self.copy.items()
-        entries = ((key, unpack(data)) for key, data in stored if key not in decoded and key not in self.gone)
-        return ((key, entry) for key, entry in entries if bytes(entry.value) != NIL)
-
-    def applied(self, key: str) -> Fence:
-        """What the entry of ``key`` had applied, as far as the changelog was read."""
-        known = self.entries.get(key) or self.ghosts.get(key)
-        if known is not None:
-            return known._fence
-        if self.copy is None:
-            return {}
-        data = self.restored[key] if key in self.restored else self.copy.get(key)
-        return {} if data is None else unpack(data).fence
-
-    def size(self) -> tuple[int, int]:
-        """Entries and bytes; an estimate where they are on disk."""
-        return (len(self.entries), self.bytes) if self.copy is None else (self.copy.entries(), self.copy.size())
-
-    def rewind(self, values: Values[S], generation: int) -> None:
-        """Go back to what the changelog has, as far as this worker knows."""
-        if self.copy is not None:
-            self.forget()
-            self.copy.take_up()
-            self.position = self.copy.position
-            self.load_meta(self.copy.get(META_KEY))
-            return
-        self.load_meta(self.meta_saved)
-        for entries in self.entries, self.ghosts:
-            for key, old in entries.items():
-                value = values.decode(old._encoded)
-                entries[key] = State(key, self.number, value, old._sent, old._encoded, generation, old._changed_ms)
-
-    def clear(self) -> None:
-        """Begin with nothing."""
-        if self.copy is not None:
-            self.copy.clear()
-        self.forget()
-        self.bytes = 0
-        self.position = Position()
-        self.load_meta(None)
-
-    def forget(self) -> None:
-        """Keep nothing decoded."""
-        self.entries.clear()
-        self.ghosts.clear()
-        self.gone.clear()
-        self.restored.clear()
-
-    def lay_ghosts(self) -> list[str]:
-        """Forget, and name, the ghosts whose fence the meta knows by now."""
-        known = [
-            key
-            for key, state in self.ghosts.items()
-            if all(
-                offset <= self.meta.removed.get(topic, -1) or offset < self.meta.fence.get(topic, (-1, 0))[0]
-                for topic, offset in state._fence.items()
-            )
-        ]
-        for key in known:
-            del self.ghosts[key]
-        return known
 
 
 def advance(fence: Fence, to: Mapping[str, int]) -> None:

@@ -13,8 +13,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Generic, Literal, TypeVar
 
-import msgspec
-
 from voicestream.streams.clock import now_ms
 from voicestream.streams.entries import (
     META_KEY,
@@ -22,16 +20,15 @@ from voicestream.streams.entries import (
     RESERVED,
     Fence,
     Meta,
-    Partition,
     State,
     Values,
     advance,
     checksum,
-    is_behind,
     pack,
 )
 from voicestream.streams.errors import StreamsError
-from voicestream.streams.rocks import Position, RocksCopy
+from voicestream.streams.partitions import Partition, Partitions
+from voicestream.streams.rocks import Position
 
 __all__ = ["META_KEY", "Backend", "Change", "Fence", "Meta", "State", "Store"]
 
@@ -65,11 +62,9 @@ class Store(Generic[S]):
         """Whether an entry must stay, though its time to live is over."""
         self.generation = 0
         self._values = Values(name, type)
-        self._folder: Path | None = None
         self._since_ms = now_ms()  # when entries changed that do not say when they did
-        self._partitions: dict[int, Partition[S]] = {}
-        self._standby: dict[int, Partition[S]] = {}
-        self._parked: dict[int, Partition[S]] = {}  # on disk, for the case that they come back
+        self._held = Partitions(self._values)
+        self._partitions = self._held.own
         self._opened: dict[tuple[int, str], State[S]] = {}  # that have no entry yet, since the last flush
         self._touched: dict[State[S], None] = {}
         self._metas_opened: set[int] = set()
@@ -99,7 +94,7 @@ class Store(Generic[S]):
         state = found.entries.get(key)
         if state is not None:
             return self._values.decode(state._encoded)
-        data = found.copy.get(key) if found.copy is not None and key not in found.gone else None
+        data = found.stored(key)
         return None if data is None else self._values.unpack(partition, key, data, self.generation).value
 
     def partitions(self) -> list[int]:
@@ -109,10 +104,7 @@ class Store(Generic[S]):
     def keys(self, partition: int) -> Iterator[str]:
         """The keys of a partition, as of now."""
         found = self._partitions.get(partition)
-        if found is not None:
-            packed = found.packed()
-            yield from list(found.entries)
-            yield from (key for key, _ in packed)
+        return found.keys() if found is not None else iter(())
 
     def items(self, partition: int) -> Iterator[tuple[str, S]]:
         """The keys of a partition with their values, as they were last kept."""
@@ -127,7 +119,7 @@ class Store(Generic[S]):
         return sum(entries for entries, _ in sizes), sum(size for _, size in sizes)
 
     def open(self, partition: int, key: str) -> State[S]:
-        """The entry of ``key``, to be worked on: the same object until it is flushed.
+        """The entry of ``key``, to be worked on: once it was touched or saved, the same object until it is flushed.
 
         Raises ``StreamsError`` for a key that begins with a zero byte; those are the store's own.
         """
@@ -147,7 +139,7 @@ class Store(Generic[S]):
         if state._generation != self.generation:
             return  # opened before the store was dropped: the partition was taken away while the agent was at work
         if self._keep(state, self._values.encode(state), applied) and state.value is None and state._fence:
-            partition = self._partition(state.partition)
+            partition = self._held[state.partition]
             advance(partition.meta.removed, state._fence)
             partition.meta_kept = partition.meta.encode()
             self._metas_changed.add(state.partition)
@@ -174,7 +166,7 @@ class Store(Generic[S]):
         ``commit`` sends it to the changelog when an entry of the partition has changed, or after ``touch_meta``.
         """
         self._metas_opened.add(partition)
-        return self._partition(partition).meta
+        return self._held[partition].meta
 
     def touch_meta(self, partition: int) -> None:
         """Let the next ``commit`` send the meta, even if no entry of the partition has changed."""
@@ -192,10 +184,10 @@ class Store(Generic[S]):
                 changed.add(state.partition)
             state._applied = None
         for number in self._metas_opened:
-            partition = self._partition(number)
+            partition = self._held[number]
             partition.meta_kept = partition.meta.encode()
         for number in changed:
-            partition = self._partition(number)
+            partition = self._held[number]
             if partition.meta_kept != partition.meta_saved:
                 self._metas_changed.add(number)
         self._end()
@@ -206,7 +198,7 @@ class Store(Generic[S]):
             self.roll_back(state)
             state._applied = None
         for number in self._metas_opened:
-            self._partition(number).restore_meta()
+            self._held[number].restore_meta()
         self._end()
 
     def take_changes(self) -> list[Change]:
@@ -264,72 +256,39 @@ class Store(Generic[S]):
             if number in last:
                 _, key, data = changes[last[number]]
                 partition.position = Position(offsets[last[number]] + 1, checksum(key, data))
-            partition.end = max(partition.end, partition.position.offset)
+            partition.written(records)
             if partition.copy is not None:
-                partition.copy.write(records, partition.position)
                 partition.gone.difference_update(
                     key for key, _ in records if (number, key) not in self._removed and key in partition.gone
                 )
                 self._make_room(partition)
 
     def restore(self, partition: int, key: str, data: bytes | None) -> None:
-        """Apply a record of the changelog; raises ``StreamsError`` where it is of another kind of value.
-
-        An entry that had applied less than the one before it is passed over: a worker that was frozen wrote it when
-        another one had gone on.
-        """
-        found = self._standby.get(partition) or self._partition(partition)
-        if key == META_KEY:
-            try:
-                known, saved = found.meta.fence, found.meta_saved
-                found.load_meta(data)
-            except msgspec.DecodeError as error:
-                raise self._values.foreign(META_KEY, error) from error
-            if is_behind(found.meta.fence, known):
-                found.load_meta(saved)
-                return
-        else:
-            state = self._values.unpack(partition, key, data, self.generation) if data is not None else None
-            if state is not None and is_behind(state._fence, found.applied(key)):
-                return
-            old = found.entries.pop(key, None)
-            found.bytes -= len(old._encoded or b"") if old is not None else 0
-            found.ghosts.pop(key, None)
-            if state is not None:
-                if state._encoded is None:
-                    found.ghosts[key] = state
-                elif found.copy is None:
-                    found.entries[key] = state
-                    found.bytes += len(state._encoded)
-        if found.copy is not None:
-            found.restored[key] = data
+        """Apply a record of the changelog; raises ``StreamsError`` where it is of another kind of value."""
+        self._held.restoring(partition).restore(key, data, self._values, self.generation)
 
     def restored(self, partition: int, position: Position, end: int) -> None:
         """All records of the changelog before ``position`` were given to ``restore``; it goes on to ``end``."""
-        found = self._standby.get(partition) or self._partition(partition)
-        found.position, found.end = position, end
-        if found.copy is not None and found.restored:
-            found.copy.write(found.restored.items(), position)
-            found.restored.clear()
+        self._held.restoring(partition).caught_up(position, end)
 
     def position(self, partition: int) -> Position:
         """From where the changelog has to be read."""
-        return (self._standby.get(partition) or self._partition(partition)).position
+        return self._held.restoring(partition).position
 
     def lag(self) -> int:
         """Records of the changelogs that the standby partitions have not got yet."""
-        return sum(max(0, p.end - p.position.offset) for p in list(self._standby.values()))
+        return sum(max(0, p.end - p.position.offset) for p in list(self._held.standby.values()))
 
     def clear(self, partition: int) -> None:
         """Begin with nothing: what was known of the partition is not of this changelog."""
-        (self._standby.get(partition) or self._partition(partition)).clear()
+        self._held.restoring(partition).clear()
 
     def place(self, folder: Path | None) -> None:
         """Keep the partitions in RocksDB, each in a folder of its own under ``folder``, and few entries in memory.
 
         ``None``: keep them in memory.
         """
-        self._folder = folder
+        self._held.folder = folder
 
     def assign(self, partitions: Collection[int], standby: Collection[int] = ()) -> None:
         """Own ``partitions`` from now on, and no others; those of ``standby`` are restored, but not worked on.
@@ -338,32 +297,17 @@ class Store(Generic[S]):
         """
         uncertain = {number for number, _ in (*self._changed, *self._removed, *self._in_flight)} | self._metas_changed
         self._forget_changes()
-        known = self._parked | self._partitions | self._standby
-        self._partitions, self._standby = {}, {}
-        for wanted, kept in (partitions, self._partitions), (standby, self._standby):
-            for number in sorted(wanted):
-                found = known.pop(number, None)
-                if found is None or (found.copy is None and number in uncertain):
-                    found = self._create(number)
-                else:
-                    found.rewind(self._values, self.generation)
-                kept[number] = found
-        self._parked = {number: left for number, left in known.items() if left.copy is not None}
+        self._held.assign(partitions, standby, uncertain, self.generation)
 
     def drop(self) -> None:
         """Forget everything: what is kept comes from the changelog."""
         self._forget_changes()
-        for partition in self._copies():
-            partition.clear()
-        self.close()
+        self._held.clear()
+        self._held.close()
 
     def close(self) -> None:
         """Let the files go; what is in memory is forgotten."""
-        for partition in self._copies():
-            if partition.copy is not None:
-                partition.copy.close()
-        for partitions in self._partitions, self._standby, self._parked:
-            partitions.clear()
+        self._held.close()
 
     def stale(self, now: int) -> Iterator[list[tuple[int, str]]]:
         """Partition and key of the entries whose time to live is over, in slices of what was looked at."""
@@ -371,7 +315,9 @@ class Store(Generic[S]):
             return
         before = now - self.ttl_ms
         found: list[tuple[int, str]] = []
-        for count, (number, key, changed_ms) in enumerate(self._times()):
+        partitions = list(self._partitions.items())
+        times = ((number, *time) for number, partition in partitions for time in partition.times())
+        for count, (number, key, changed_ms) in enumerate(times):
             if (changed_ms or self._since_ms) <= before:
                 found.append((number, key))
             if count % _SLICE == 0:
@@ -389,28 +335,6 @@ class Store(Generic[S]):
                 state.value = None
                 self.save(state)
 
-    def _times(self) -> Iterator[tuple[int, str, int]]:
-        for number, partition in list(self._partitions.items()):
-            packed = partition.packed()
-            for state in list(partition.entries.values()):
-                yield number, state.key, state._changed_ms
-            for key, entry in packed:
-                yield number, key, entry.changed_ms
-
-    def _copies(self) -> list[Partition[S]]:
-        return [*self._partitions.values(), *self._standby.values(), *self._parked.values()]
-
-    def _partition(self, number: int) -> Partition[S]:
-        found = self._partitions.get(number)
-        if found is None:
-            found = self._partitions[number] = self._create(number)
-        return found
-
-    def _create(self, number: int) -> Partition[S]:
-        if self._folder is None:
-            return Partition(number)
-        return Partition(number, RocksCopy(self._folder / str(number)))
-
     def _load(self, number: int, key: str) -> State[S]:
         """The entry of a key that is not decoded, or that there is none of."""
         if (state := self._opened.get((number, key))) is not None:
@@ -420,10 +344,9 @@ class Store(Generic[S]):
         found = self._partitions.get(number)
         if found is not None and (state := found.ghosts.get(key)) is not None:
             return state
-        if found is not None and found.copy is not None and key not in found.gone:
-            data = found.copy.get(key)
-            state = self._values.unpack(number, key, data, self.generation) if data is not None else None
-            if state is not None and state._encoded is not None:
+        if found is not None and (data := found.stored(key)) is not None:
+            state = self._values.unpack(number, key, data, self.generation)
+            if state._encoded is not None:
                 self._make_room(found)
                 found.entries[key] = state
                 return state
@@ -451,7 +374,7 @@ class Store(Generic[S]):
             state._fence = {**state._fence, **applied}
         if encoded == state._encoded:
             return False  # the fence goes out with the next change, before which a replay is harmless
-        partition = self._partition(state.partition)
+        partition = self._held[state.partition]
         partition.bytes += len(encoded or b"") - len(state._encoded or b"")
         partition.ghosts.pop(state.key, None)
         state._encoded = encoded
