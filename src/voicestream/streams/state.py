@@ -8,7 +8,6 @@ Beside its entries each partition has one ``Meta``, in the same changelog partit
 partition as a whole has applied. It outlives the entries, so the fence of an entry that was removed is not lost.
 """
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Generic, Literal, TypeVar
@@ -16,27 +15,23 @@ from typing import Generic, Literal, TypeVar
 from voicestream.streams.clock import now_ms
 from voicestream.streams.entries import (
     META_KEY,
-    NIL,
     RESERVED,
     Fence,
     Meta,
     State,
     Values,
     advance,
-    checksum,
-    pack,
 )
 from voicestream.streams.errors import StreamsError
 from voicestream.streams.partitions import Partition, Partitions
 from voicestream.streams.rocks import Position
+from voicestream.streams.unsent import Change, Unsent
 
 __all__ = ["META_KEY", "Backend", "Change", "Fence", "Meta", "State", "Store"]
 
 S = TypeVar("S")
 
 Backend = Literal["memory", "rocksdb"]
-Change = tuple[int, str, bytes | None]
-"""Partition, key, and changelog value; ``None`` removes the key."""
 
 DECODED_ENTRIES = 10_000
 """Entries of a store in RocksDB that stay decoded in memory, about; those at work are not counted."""
@@ -69,10 +64,7 @@ class Store(Generic[S]):
         self._touched: dict[State[S], None] = {}
         self._metas_opened: set[int] = set()
         self._metas_touched: set[int] = set()
-        self._changed: dict[tuple[int, str], None] = {}
-        self._removed: dict[tuple[int, str], tuple[Fence, bool]] = {}  # the fence, and whether a record removed it
-        self._metas_changed: set[int] = set()
-        self._in_flight: Counter[tuple[int, str]] = Counter()
+        self._unsent = Unsent()
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -142,7 +134,7 @@ class Store(Generic[S]):
             partition = self._held[state.partition]
             advance(partition.meta.removed, state._fence)
             partition.meta_kept = partition.meta.encode()
-            self._metas_changed.add(state.partition)
+            self._unsent.metas.add(state.partition)
 
     def roll_back(self, state: State[S]) -> None:
         """Forget what was made of the entry since it was last saved."""
@@ -189,7 +181,7 @@ class Store(Generic[S]):
         for number in changed:
             partition = self._held[number]
             if partition.meta_kept != partition.meta_saved:
-                self._metas_changed.add(number)
+                self._unsent.metas.add(number)
         self._end()
 
     def abort(self) -> None:
@@ -208,26 +200,7 @@ class Store(Generic[S]):
         leaves a fence that is not ahead of its entries. An entry that a record removed is written with its fence
         and without a value first: the removal itself must not be lost when the crash comes behind the meta.
         """
-        changes: list[Change] = []
-        for number, key in self._changed:
-            state = self._partitions[number].entries[key]
-            assert state._encoded is not None
-            state._sent = state._fence
-            at = None if self.ttl_ms is None else state._changed_ms
-            changes.append((number, key, pack(state._fence, state._encoded, at)))
-        for (number, key), (fence, by_record) in self._removed.items():
-            if by_record:
-                changes.append((number, key, pack(fence, NIL)))
-        for number in sorted(self._metas_changed):
-            partition = self._partitions[number]
-            partition.meta_saved = partition.meta_kept
-            changes.append((number, META_KEY, partition.meta_saved))
-            changes.extend((number, key, None) for key in partition.lay_ghosts())
-        changes.extend((number, key, None) for number, key in self._removed)
-        self._in_flight.update((number, key) for number, key, _ in changes)
-        self._changed.clear()
-        self._removed.clear()
-        self._metas_changed.clear()
+        changes = self._unsent.take(self._partitions, timed=self.ttl_ms is not None)
         self._opened.clear()
         return changes
 
@@ -238,30 +211,8 @@ class Store(Generic[S]):
         """
         if generation != self.generation:
             return  # the partitions were assigned anew since; what the changelog has is being read
-        offsets = offsets or ()
-        written: dict[int, list[tuple[str, bytes | None]]] = {}
-        last: dict[int, int] = {}  # of the changes that go on where the partition's position is, by partition
-        for index, (number, _, _) in enumerate(changes[: len(offsets)]):
-            # A gap is what another worker wrote that had the partition too: it is read when we are assigned anew.
-            follows = offsets[last[number]] + 1 if number in last else self._partitions[number].position.offset
-            if offsets[index] == follows:
-                last[number] = index
-        for number, key, data in changes:
-            self._in_flight[number, key] -= 1
-            if not self._in_flight[number, key]:
-                del self._in_flight[number, key]
-            written.setdefault(number, []).append((key, data))
-        for number, records in written.items():
-            partition = self._partitions[number]
-            if number in last:
-                _, key, data = changes[last[number]]
-                partition.position = Position(offsets[last[number]] + 1, checksum(key, data))
-            partition.written(records)
-            if partition.copy is not None:
-                partition.gone.difference_update(
-                    key for key, _ in records if (number, key) not in self._removed and key in partition.gone
-                )
-                self._make_room(partition)
+        for partition in self._unsent.settle(changes, offsets or (), self._partitions):
+            self._make_room(partition)
 
     def restore(self, partition: int, key: str, data: bytes | None) -> None:
         """Apply a record of the changelog; raises ``StreamsError`` where it is of another kind of value."""
@@ -295,7 +246,7 @@ class Store(Generic[S]):
 
         What is known of a partition is kept, as far as the changelog has it: ``position`` says from where to go on.
         """
-        uncertain = {number for number, _ in (*self._changed, *self._removed, *self._in_flight)} | self._metas_changed
+        uncertain = self._unsent.partitions()
         self._forget_changes()
         self._held.assign(partitions, standby, uncertain, self.generation)
 
@@ -351,7 +302,7 @@ class Store(Generic[S]):
                 found.entries[key] = state
                 return state
         if state is None:
-            fence, _ = self._removed.get((number, key), ({}, False))
+            fence, _ = self._unsent.removed.get((number, key), ({}, False))
             state = State(key, number, None, fence, None, self.generation)
         self._opened[number, key] = state
         return state
@@ -363,7 +314,7 @@ class Store(Generic[S]):
             return
         for key, state in list(partition.entries.items()):
             place = partition.number, key
-            if state not in self._touched and place not in self._changed and place not in self._in_flight:
+            if state not in self._touched and not self._unsent.has(place):
                 del partition.entries[key]
                 if len(partition.entries) <= limit:
                     return
@@ -381,24 +332,21 @@ class Store(Generic[S]):
         place = state.partition, state.key
         if encoded is None:
             partition.entries.pop(state.key, None)
-            self._changed.pop(place, None)
-            self._removed[place] = state._fence, bool(applied)
+            self._unsent.changed.pop(place, None)
+            self._unsent.removed[place] = state._fence, bool(applied)
             if partition.copy is not None:
                 partition.gone.add(state.key)
         else:
             partition.entries[state.key] = state
-            self._removed.pop(place, None)
-            self._changed[place] = None
+            self._unsent.removed.pop(place, None)
+            self._unsent.changed[place] = None
             if self.ttl_ms is not None:
                 state._changed_ms = now_ms()
         return True
 
     def _forget_changes(self) -> None:
         self.generation += 1
-        self._changed.clear()
-        self._removed.clear()
-        self._metas_changed.clear()
-        self._in_flight.clear()
+        self._unsent.clear()
         self._end()
 
     def _end(self) -> None:
