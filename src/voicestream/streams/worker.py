@@ -23,6 +23,7 @@ from faust.types import TP
 
 from voicestream.streams.environment import Environment
 from voicestream.streams.errors import StreamsError, TopologyError
+from voicestream.streams.fetching import read_in_large_pieces
 from voicestream.streams.global_tables import GlobalTables
 from voicestream.streams.group import Group
 from voicestream.streams.keeper import StateConfig, StoreKeeper
@@ -41,6 +42,8 @@ from voicestream.streams.work import Work
 log = logging.getLogger(__name__)
 
 FLUSH_TIMEOUT_S = 5.0  # of messages whose senders have been cancelled
+FEW = 100  # records of a fetch
+COMPANY_S = 0.004  # after a fetch of few, more may come: a fetch costs as much as the work on dozens of records
 PAUSE_TIMEOUT_S = 5.0  # less than the shortest rebalance time-out, that of the embedded broker
 
 
@@ -87,10 +90,12 @@ class StagesConsumer(FaustConsumer):
                 await self.perform_seek()
             return {}
         ours = [tp for tp in records if tp.topic in self.stages.topics]
+        fetched = 0
         for tp in ours:
+            fetched += len(records[tp])
             self.stages.deliver(TopicPartition(tp.topic, tp.partition), records.pop(tp))
         if ours and not records:
-            await asyncio.sleep(0)
+            await asyncio.sleep(0 if fetched > FEW else COMPANY_S)
         return records
 
     async def perform_seek(self) -> None:
@@ -180,6 +185,7 @@ class Worker:
     async def start(self) -> None:
         """Run what the stages need first, subscribe, and start their loops."""
         limit_repeated()
+        read_in_large_pieces()
         try:
             refuse(self._config.environment.codec.problems(all_topics(self.stages)))
             await self._config.prepare(self.stages)
@@ -314,6 +320,7 @@ class StagesWorker(faust.Worker):
     def __init__(self, app: faust.App, *args: Any, **options: Any) -> None:
         app.conf.web_enabled = False  # the command line has just set it
         super().__init__(app, *args, **options)
+        self.spinner = None  # it would have every debug message of aiokafka made, a dozen a fetch, to spin for each
 
 
 class StagesApp(faust.App):
