@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -139,7 +140,7 @@ def main() -> None:
     with broker_at(asked.broker) as url, tempfile.TemporaryDirectory() as folder:
         bootstrap = urlsplit(url).netloc
         asyncio.run(create_topics(bootstrap, {SAID.name: PARTITIONS, MADE: PARTITIONS}, replication=1))
-        produce(bootstrap, asked.events)
+        produce(producer_options(bootstrap, idempotent=urlsplit(url).scheme != "embedded"), asked.events)
         (Path(folder) / "bench_stages.py").write_text(STAGES)
         best: dict[str, tuple[float, float]] = {}
         for round_ in range(asked.rounds):
@@ -190,8 +191,8 @@ def encoded(n: int) -> bytes:
     return codec().encode(SAID, said(n))
 
 
-def produce(bootstrap: str, events: int) -> None:
-    producer = Producer({"bootstrap.servers": bootstrap, "partitioner": "murmur2_random", "linger.ms": 5})
+def produce(options: dict[str, Any], events: int) -> None:
+    producer = Producer(options | {"linger.ms": 5})
     for n in range(events):
         producer.produce(SAID.name, key=f"call-{n % KEYS}", value=encoded(n))
         if n % 1000 == 0:
