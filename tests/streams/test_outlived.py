@@ -13,10 +13,12 @@ from voicestream.codec import codec
 from voicestream.records import Insight, Transcript
 from voicestream.streams.environment import Environment
 from voicestream.streams.message import Message, Outgoing, TopicPartition
+from voicestream.streams.operators.task import PipelineTask
 from voicestream.streams.policies import ErrorPolicy, Retry
 from voicestream.streams.runner import AgentRunner, changelog_topic
 from voicestream.streams.stage import Agent
 from voicestream.streams.state import Store
+from voicestream.streams.task import task_of
 
 HERE = TopicPartition("voice.transcripts", 0)
 
@@ -191,3 +193,14 @@ async def test_calls_of_map_async_that_outlive_their_partition_send_nothing_and_
         for loop in loops:
             loop.cancel()
         await asyncio.gather(*loops, return_exceptions=True)
+
+
+async def test_what_time_brought_forth_before_a_run_that_was_called_off_is_not_sent_later():
+    slow = Slow("stream")
+    [agent] = slow.stage.agents
+    task = task_of(agent, Environment(codec(), topics.dlq))
+    task.recovered([HERE])
+    assert isinstance(task, PipelineTask)
+    task._ready.append(Outgoing("voice.insights", b"c", b"", 0))
+    task.recovered([HERE])
+    assert await task.punctuate(1) == []

@@ -129,6 +129,7 @@ class PipelineTask:
 
     def recovered(self, tps: Sequence[TopicPartition]) -> None:
         """These partitions are assigned, and the stores hold what their changelogs have."""
+        self._ready = []  # of a run that was called off, and with it what the stores had of it
         ours = [tp for tp in tps if tp.topic in self._sources]
         partitions = sorted({tp.partition for tp in ours})
         now = now_ms()
