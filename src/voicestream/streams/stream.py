@@ -5,9 +5,7 @@ in order, with its state changes as one transaction. Keys are text: the key of t
 records to another partition under another one.
 """
 
-import types
-import typing
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
 from voicestream.streams.aggregators import Aggregator, Count, Reduce
@@ -16,6 +14,7 @@ from voicestream.streams.errors import TopologyError
 from voicestream.streams.joins.asof import AsOfJoin
 from voicestream.streams.joins.rows import Buffers, How, StreamJoin
 from voicestream.streams.joins.windowed import WindowedJoin, Within
+from voicestream.streams.kinds import Kinds, only_kind, related, returned, yielded
 from voicestream.streams.operators.calls import Batched, ForEach, MapAsync, Order
 from voicestream.streams.operators.joined import Join
 from voicestream.streams.operators.keyed import Every, Process
@@ -28,7 +27,7 @@ from voicestream.streams.record import Record
 from voicestream.streams.state import State, Store
 from voicestream.streams.table import GlobalTable, Table
 from voicestream.streams.topic import Topic
-from voicestream.streams.windowed_stream import WindowedStream, aggregator_of, known_kind
+from voicestream.streams.windowed_stream import WindowedStream, aggregator_of
 from voicestream.streams.windows import Windows
 
 if TYPE_CHECKING:
@@ -40,15 +39,13 @@ V = TypeVar("V")
 S = TypeVar("S")
 R = TypeVar("R", bound=Record)
 
-_MANY = (list, Iterable, Sequence, Iterator)
-
 Interval = Duration | tuple[Duration, Duration]
 
 
 class Stream(Generic[T]):
     """Records on their way; ``T`` is what they are."""
 
-    def __init__(self, stage: "Stage", node: Node, kinds: tuple[Any, ...] | None) -> None:
+    def __init__(self, stage: "Stage", node: Node, kinds: Kinds) -> None:
         """``kinds`` are the types of the values, where they are known: a store must know them."""
         self._stage = stage
         self._node = node
@@ -59,7 +56,7 @@ class Stream(Generic[T]):
 
         Raises ``TopologyError`` where the stream has none of them.
         """
-        if self._kinds is not None and not any(_related(known, kind) for known in self._kinds):
+        if self._kinds is not None and not any(related(known, kind) for known in self._kinds):
             raise TopologyError(
                 f"stage {self._stage.name}: of({kind.__name__}) of a stream of "
                 f"{' | '.join(getattr(known, '__name__', str(known)) for known in self._kinds)}, which has none: name "
@@ -69,7 +66,7 @@ class Stream(Generic[T]):
 
     def map(self, function: Callable[[T], U], *, type: Any = None) -> "Stream[U]":
         """One value of each. ``type`` is what it is, for state further on, where the function is not annotated."""
-        return self._then(Map(function), _returned(function, type))
+        return self._then(Map(function), returned(function, type))
 
     def filter(self, function: Callable[[T], bool]) -> "Stream[T]":
         """The values for which the function says so."""
@@ -77,7 +74,7 @@ class Stream(Generic[T]):
 
     def flat_map(self, function: Callable[[T], Iterable[U]], *, type: Any = None) -> "Stream[U]":
         """Any number of values of each. ``type`` is that of one value, as in ``map``."""
-        return self._then(FlatMap(function), _yielded((function,), type))
+        return self._then(FlatMap(function), yielded((function,), type))
 
     def branch(self, *functions: Callable[[T], bool]) -> "tuple[Stream[T], ...]":
         """A stream for each function; a value goes to the first that takes it, and nowhere if none does."""
@@ -90,7 +87,7 @@ class Stream(Generic[T]):
         for other in others:
             self._same_stage(other._stage, "merge")
         node = Port("merge")
-        kinds: tuple[Any, ...] | None = ()
+        kinds: Kinds = ()
         for stream in (self, *others):
             stream._node.then(node)
             kinds = None if kinds is None or stream._kinds is None else (*kinds, *stream._kinds)
@@ -119,7 +116,7 @@ class Stream(Generic[T]):
         """
         if concurrency < 1:
             raise ValueError(f"concurrency={concurrency}: let it be 1 or more")
-        return self._then(MapAsync(function, concurrency, order), _returned(function, type))
+        return self._then(MapAsync(function, concurrency, order), returned(function, type))
 
     @overload
     def process(
@@ -164,7 +161,7 @@ class Stream(Generic[T]):
         ``every`` are punctuators: functions of a time and a state, called for each key, that return the same.
         """
         punctuators = (every,) if isinstance(every, Every) else tuple(every)
-        made = _yielded((function, *(punctuator.function for punctuator in punctuators)), type)
+        made = yielded((function, *(punctuator.function for punctuator in punctuators)), type)
         return self._then(Process(state, function, punctuators), made)
 
     def key_by(self, function: "Callable[[T], str]", *, name: str) -> "Stream[T]":
@@ -350,16 +347,16 @@ class Stream(Generic[T]):
         return self._join_by(other, function, join, name, f"{how} as-of join")
 
     def _kind(self, what: str) -> Any:
-        return known_kind(self._stage, self._kinds, what)
+        return only_kind(self._stage, self._kinds, what)
 
     def _join(self, other: Any, function: Callable[..., V], how: How, **options: Any) -> "Stream[V]":
         if isinstance(other, Table):
             self._same_stage(other.stage, "join")
             node = LookUp(other.view.look_up, function, how)
             other.feeds(node)
-            return self._then(node, _returned(function, None))
+            return self._then(node, returned(function, None))
         if isinstance(other, GlobalTable):
-            return self._then(LookUpBy(other.look_up, function, how, options["on"]), _returned(function, None))
+            return self._then(LookUpBy(other.look_up, function, how, options["on"]), returned(function, None))
         return self._join_stream(other, function, how, **options)
 
     def _join_stream(
@@ -378,9 +375,9 @@ class Stream(Generic[T]):
         node = Join(store, join, function, label)
         self._node.then(node.left)
         other._node.then(node.right)
-        return JoinedStream(self._stage, node, _returned(function, None), tuple(dict.fromkeys((left, right))))
+        return JoinedStream(self._stage, node, returned(function, None), tuple(dict.fromkeys((left, right))))
 
-    def _then(self, node: Node, kinds: tuple[Any, ...] | None) -> "Stream[Any]":
+    def _then(self, node: Node, kinds: Kinds) -> "Stream[Any]":
         self._node.then(node)
         return Stream(self._stage, node, kinds)
 
@@ -395,7 +392,7 @@ class Stream(Generic[T]):
 class JoinedStream(Stream[V], Generic[V, U]):
     """The results of a join of streams, and the records that came too late for it."""
 
-    def __init__(self, stage: "Stage", node: Join, kinds: tuple[Any, ...] | None, of_sides: tuple[Any, ...]) -> None:
+    def __init__(self, stage: "Stage", node: Join, kinds: Kinds, of_sides: tuple[Any, ...]) -> None:
         super().__init__(stage, node.joined, kinds)
         self._join_node = node
         self._of_sides = of_sides
@@ -403,45 +400,6 @@ class JoinedStream(Stream[V], Generic[V, U]):
     def late(self) -> "Stream[U]":
         """The records of both sides that came behind event time and grace; ``voicestream_late_records`` counts them."""
         return Stream(self._stage, self._join_node.late, self._of_sides)
-
-
-def _related(known: Any, kind: type) -> bool:
-    """Whether values of type ``known`` may be of ``kind``; of what is no class nobody can tell."""
-    return not isinstance(known, type) or issubclass(known, kind) or issubclass(kind, known)
-
-
-def _returned(function: Callable[..., Any], kind: Any) -> tuple[Any, ...] | None:
-    """The type that a function says it returns, as a tuple of one; ``None`` where it does not say."""
-    if kind is None:
-        try:
-            kind = typing.get_type_hints(function).get("return")
-        except (NameError, TypeError):
-            return None
-        if typing.get_origin(kind) in (typing.Union, types.UnionType):
-            return None  # a store could not tell which of them it has
-    return None if kind is None else (kind,)
-
-
-def _yielded(functions: Sequence[Callable[..., Any]], kind: Any) -> tuple[Any, ...] | None:
-    """The types of the values that functions say they return: none, one, or a list of them."""
-    if kind is not None:
-        return (kind,)
-    kinds: dict[Any, None] = {}
-    for function in functions:
-        try:
-            said = typing.get_type_hints(function).get("return", Any)
-        except (NameError, TypeError):
-            return None
-        for member in _members(said):
-            inner = _members(typing.get_args(member)[0]) if typing.get_origin(member) in _MANY else (member,)
-            kinds |= dict.fromkeys(inner)
-    kinds.pop(type(None), None)
-    return None if Any in kinds else tuple(kinds)
-
-
-def _members(kind: Any) -> tuple[Any, ...]:
-    """The types of a union; of another type, itself."""
-    return typing.get_args(kind) if typing.get_origin(kind) in (typing.Union, types.UnionType) else (kind,)
 
 
 def _idle(node: Node) -> int | None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 from voicestream.streams.aggregators import Aggregator, Collect, Count, Fold, Reduce
 from voicestream.streams.durations import Duration
 from voicestream.streams.errors import TopologyError
+from voicestream.streams.kinds import Kinds, only_kind
 from voicestream.streams.operators.node import Node
 from voicestream.streams.operators.windowed import Close, KeyWindows, Window
 from voicestream.streams.state import Store
@@ -27,7 +28,7 @@ class WindowedStream(Generic[T]):
         self,
         stage: "Stage",
         node: Node,
-        kinds: tuple[Any, ...] | None,
+        kinds: Kinds,
         windows: Windows,
         name: str,
         close: Close,
@@ -79,17 +80,17 @@ class WindowedStream(Generic[T]):
 
     def reduce(self, function: "Callable[[T, T], T]") -> "WindowedTable[T, T]":
         """What ``function`` makes of the records of a window, two at a time; it must be associative."""
-        return self.aggregate(Reduce(function, known_kind(self._stage, self._kinds, f"window {self._name!r}")))
+        return self.aggregate(Reduce(function, only_kind(self._stage, self._kinds, f"window {self._name!r}")))
 
     def collect(self) -> "WindowedTable[T, list[T]]":
         """All records of a window, in the order in which they came: for windows of tens of records."""
-        return self.aggregate(Collect(known_kind(self._stage, self._kinds, f"window {self._name!r}")))
+        return self.aggregate(Collect(only_kind(self._stage, self._kinds, f"window {self._name!r}")))
 
 
 class WindowedTable(Generic[T, R]):
     """The aggregate of each window of each key."""
 
-    def __init__(self, stage: "Stage", node: Window, kinds: tuple[Any, ...] | None) -> None:
+    def __init__(self, stage: "Stage", node: Window, kinds: Kinds) -> None:
         self._stage = stage
         self._window = node
         self._kinds = kinds
@@ -111,7 +112,7 @@ class WindowedTable(Generic[T, R]):
         """The records that came when all their windows were closed; ``voicestream_late_records`` counts them."""
         return self._stream(self._window.late, self._kinds)
 
-    def _stream(self, node: Node, kinds: tuple[Any, ...] | None) -> "Stream[Any]":
+    def _stream(self, node: Node, kinds: Kinds) -> "Stream[Any]":
         from voicestream.streams.stream import Stream
 
         return Stream(self._stage, node, kinds)
@@ -131,19 +132,3 @@ def aggregator_of(initial: Any, add: Any, merge: Any, type: Any) -> Aggregator[A
 
 
 Type = type
-
-
-def known_kind(stage: "Stage", kinds: tuple[Any, ...] | None, what: str) -> Any:
-    """The one type of a stream's values, which a store must know."""
-    if kinds is None:
-        raise TopologyError(
-            f"stage {stage.name}, {what}: the type of the values is not known, and a store must know it: annotate what "
-            "the function before returns, or give map(..., type=Type)"
-        )
-    if len(kinds) != 1:
-        names = " | ".join(getattr(kind, "__name__", str(kind)) for kind in kinds)
-        raise TopologyError(
-            f"stage {stage.name}, {what}: the values are {names}, and a store keeps one type: narrow them "
-            "with .of(Type)"
-        )
-    return kinds[0]
