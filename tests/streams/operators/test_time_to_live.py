@@ -1,5 +1,7 @@
 """Entries of the stores that operators make, whose time to live is over."""
 
+from contextlib import suppress
+
 import pytest
 
 from tests.streams.shop import (
@@ -21,6 +23,7 @@ from voicestream.streams.errors import TopologyError
 from voicestream.streams.operators.keyed import Every
 from voicestream.streams.stage import Stage
 from voicestream.streams.state import State
+from voicestream.streams.testing import WorkerKilled
 from voicestream.streams.topic import Topic
 from voicestream.streams.windows import session, sliding, tumbling
 
@@ -98,6 +101,26 @@ def test_a_key_is_forgotten_when_its_windows_are_closed_and_not_before(windows):
         driver.advance(60_000)
         assert values(driver.topic(totals))[-1] == 1
         assert len(counts.store) == 0
+
+
+def test_a_worker_that_dies_while_entries_expire_counts_each_key_anew_and_nothing_twice():
+    for written in range(12):
+        stage, seen = Stage("s"), []
+        counts = stage.stream(clicks).count(name="seen", ttl="10s")
+        counts.to_stream().foreach(seen.append)
+        with drive(stage, start_ms=1_000) as driver:
+            driver.topic(clicks).send(click(1, user="a"), click(2, user="a"), click(3, user="b"))
+            driver.kill_after(written)
+            with suppress(WorkerKilled):
+                driver.advance(10_000)
+            driver.restart(replay=3)
+            assert counts.store.get("a") in (2, None)
+            driver.advance(10_500)
+            assert len(counts.store) == 0
+            driver.restart(replay=3)
+            assert len(counts.store) == 0
+            driver.topic(clicks).send(click(4, user="a"), click(5, user="b"))
+            assert seen[-2:] == [1, 1]
 
 
 def test_a_time_to_live_is_for_windows_that_close_by_key():

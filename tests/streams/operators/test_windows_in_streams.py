@@ -5,6 +5,7 @@ import pytest
 from tests.streams.shop import Click, Total, at, click, clicks, drive, late, letters, totals, values, views
 from voicestream.streams.aggregators import Mean, Several, Sum
 from voicestream.streams.errors import TopologyError
+from voicestream.streams.operators.windowed import OpenWindow
 from voicestream.streams.stage import Stage
 from voicestream.streams.testing import TopologyTestDriver, WorkerKilled
 from voicestream.streams.topic import Topic
@@ -217,3 +218,14 @@ def test_windows_want_a_type_that_a_store_can_keep():
     many: Topic = Topic("many", Click, Total)
     with pytest.raises(TopologyError, match=r"narrow them with \.of\(Type\)"):
         stage.stream(many).window(tumbling("1s"), name="x").collect()
+
+
+def test_what_a_query_sees_of_windows_are_the_open_ones():
+    stage = Stage("s")
+    sums = stage.stream(clicks, time=at).window(sliding("10ms"), name="sums").aggregate(int, add)
+    with drive(stage) as driver:
+        driver.topic(clicks).send(click(1, 2), click(4, 3), click(13, 5))
+        kept = sums.store.get("u")
+        assert kept is not None
+        assert kept.open() == [OpenWindow(3, 13, 8), OpenWindow(5, 15, 5)]
+        assert len(kept.panes) > 2  # a closed one is what later ones start from
