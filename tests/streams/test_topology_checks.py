@@ -361,3 +361,12 @@ async def test_the_partitions_that_the_broker_has_are_compared(broker: Broker):
     stage = counter("count", topic("has-orders"), topic("has-paid"))
     with refused(PARTITIONS.replace("orders", "has-orders").replace("topic paid", "topic has-paid")):
         await prepare(broker, stage)
+
+
+def test_a_store_that_two_streams_write_is_refused():
+    stage = Stage("twice")
+    counts = stage.store("counts", int)
+    stage.stream(topics.transcripts).process(lambda said, state: None, state=counts)
+    stage.stream(topics.insights).process(lambda insight, state: None, state=counts)
+    with pytest.raises(TopologyError, match=r"both write the store twice-counts.*merge the streams before process"):
+        check([stage])

@@ -42,6 +42,7 @@ def problems(stages: Iterable[Stage], counts: Counts | None = None) -> Iterator[
     stages = list({id(stage): stage for stage in stages}.values())
     yield from _stage_names(stages)
     yield from _changelogs(stages)
+    yield from _shared_stores(stages)
     yield from _declarations(stages)
     yield from _partitions(stages, counts or {})
     yield from _cycles(stages)
@@ -89,6 +90,18 @@ def _changelogs(stages: Sequence[Stage]) -> Iterator[str]:
                 f"{_name(who)} {verb} topic {topic.name}, which is the changelog of store {name} of stage "
                 f"{stage.name}. Rename the topic or the store"
             )
+
+
+def _shared_stores(stages: Sequence[Stage]) -> Iterator[str]:
+    for stage in stages:
+        owners = [(store, agent) for agent in stage.agents for store in agent.stores]
+        for (one, first), (other, second) in combinations(owners, 2):
+            if one is other and (first.pipeline is not None or second.pipeline is not None):
+                yield (
+                    f"{_name(first)} and {_name(second)} both write the store {one.name}, and the offsets and event "
+                    "time that operators keep in it would be mixed up. Give each a store of its own, or merge the "
+                    "streams before process"
+                )
 
 
 def _declarations(stages: Sequence[Stage]) -> Iterator[str]:
