@@ -152,6 +152,14 @@ class Store(Generic[S]):
             else:
                 advance(state._applied, applied)
 
+    def let_go(self, state: State[S]) -> bool:
+        """Take ``touch`` back where the value is what it was; whether that is so."""
+        unchanged = self._values.encode(state) == state._encoded
+        if unchanged:
+            self._touched.pop(state, None)
+            state._applied = None
+        return unchanged
+
     def meta(self, partition: int) -> Meta:
         """What the partition as a whole has applied: to be changed in place, within the running transaction.
 

@@ -294,24 +294,30 @@ class Process(KeyedNode[S]):
         message = run.message(source)
         here = [key for number, key in self._opened if number == partition]  # some of them new to the store
         for key in sorted({*self._store.keys(partition), *here}):
+            at_work = (partition, key) in self._opened
             opened = self._enter(partition, key)
-            if message is not None and opened.before.get(message.topic, -1) >= message.offset:
-                continue  # it was saved with what this call did
-            state = self.open(partition, key, message)
-            if state.value is None:
-                continue
-            item = Item(key, None, now_ms, watermark_ms, partition, source)
-            before = copy.deepcopy(state.value)
-            try:
-                result = every.function(now_ms, state)
-                if inspect.isawaitable(result):
-                    result = await result
-            except Exception as error:
-                state.value = before
-                run.fail(self, item, error)
-            else:
-                made += [item._replace(value=value) for value in several(result)]
+            if message is None or opened.before.get(message.topic, -1) < message.offset:  # else it was saved with this
+                state = self.open(partition, key, message)
+                item = Item(key, None, now_ms, watermark_ms, partition, source)
+                made += [item._replace(value=value) for value in await self._call(every, state, item, run)]
+            if not at_work and self._store.let_go(opened.state):
+                del self._opened[partition, key]  # so that not all entries are in memory at once
         return made
+
+    async def _call(self, every: Every, state: State[S], item: Item, run: Run) -> Iterable[Any]:
+        """What a punctuator returned for a key."""
+        if state.value is None:
+            return ()
+        before = copy.deepcopy(state.value)
+        try:
+            result = every.function(item.time_ms, state)
+            if inspect.isawaitable(result):
+                result = await result
+        except Exception as error:
+            state.value = before
+            run.fail(self, item, error)
+            return ()
+        return several(result)
 
     def recovered(self, partitions: Sequence[int], now_ms: int) -> None:
         self._partitions = partitions
