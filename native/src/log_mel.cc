@@ -30,7 +30,7 @@ double mel_to_hz(double mel) {
 
 // Triangles of unit area, as librosa and openai/whisper compute them.
 Eigen::SparseMatrix<float, Eigen::RowMajor> mel_filters(int bands) {
-  const double top = kCorner / kHzPerMel + std::log(kRate / 2 / kCorner) / kLogStep;
+  const double top = kCorner / kHzPerMel + std::log(kRate / (2 * kCorner)) / kLogStep;
   const auto edge = [&](int i) { return mel_to_hz(top * i / (bands + 1)); };
   Eigen::SparseMatrix<float, Eigen::RowMajor> filters(bands, kBins);
   for (int band = 0; band < bands; ++band) {

@@ -105,8 +105,9 @@ Transcript Recognizer::transcribe(const std::vector<float>& samples, const std::
   std::vector<Token> tokens;
   transcript.language = language.empty() ? "en" : language;
   for (std::size_t start = 0; start + kShortest <= samples.size(); start += kWindow) {
-    const std::size_t end = std::min(start + kWindow, samples.size());
-    if (!transcribe_window({samples.begin() + start, samples.begin() + end}, language, unwanted)) {
+    const float* first = samples.data() + start;
+    const std::size_t length = std::min(kWindow, samples.size() - start);
+    if (!transcribe_window({first, first + length}, language, unwanted)) {
       return transcript;
     }
     collect(static_cast<int>(start * 1000 / kRate), tokens, transcript.no_speech_probability);
@@ -145,8 +146,9 @@ bool Recognizer::transcribe_window(std::vector<float> window, const std::string&
   params.duration_ms = static_cast<int>(seconds * 1000);  // the spectrogram is longer: it fills the encoder's context
   const bool detects = language.empty() && whisper_is_multilingual(context) != 0;
   params.language = detects ? "auto" : language.empty() ? "en" : language.c_str();
-  params.abort_callback = [](void* data) { return (*static_cast<const std::function<bool()>*>(data))(); };
-  params.abort_callback_user_data = const_cast<std::function<bool()>*>(&unwanted);
+  const std::function<bool()>* asked = &unwanted;
+  params.abort_callback = [](void* data) { return (**static_cast<const std::function<bool()>**>(data))(); };
+  params.abort_callback_user_data = &asked;
 
   // All frames that the encoder looks at: it takes zeros for those that are not there, and silence is no zero. The
   // language is found out before whisper.cpp looks at `audio_ctx`.
