@@ -162,6 +162,11 @@ windowed_stage = Stage(f"{RUN}-windowed")
 windowed = windowed_stage.app()
 
 
+expiring_stage = Stage(f"{RUN}-expiring")
+expiring_stage.stream(topics.readings).count(name="tallies", ttl="4s")
+expiring = expiring_stage.app()
+
+
 joined_stage = Stage(f"{RUN}-joined")
 _readings = joined_stage.stream(topics.readings, time=lambda reading: reading.at_ms, idle="5s")
 _even, _odd = _readings.branch(lambda reading: reading.number % 2 == 0, lambda reading: True)

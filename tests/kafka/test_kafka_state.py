@@ -89,6 +89,36 @@ def test_open_windows_are_told_by_any_worker_and_survive_the_death_of_each(run: 
     assert closed(run) == truth
 
 
+def test_what_has_outlived_its_time_is_gone_from_the_changelog_too(run: Run, tmp_path: Path) -> None:
+    port = free_port()
+    worker = run.worker("expiring", **kept_on_disk(tmp_path, port))
+    store = f"http://127.0.0.1:{port}/stores/{run.name}-expiring-tallies"
+    changelog = f"{run.name}-expiring-tallies-changelog"
+
+    def counted(sensor: str) -> int | None:
+        answer = httpx.get(f"{store}/{sensor}", timeout=10)
+        assert answer.status_code in (200, 404)
+        return answer.json().get("value")
+
+    def left() -> set[str]:
+        """The sensors that a reader of the whole changelog finds."""
+        entries = {(m.partition(), m.key()): m.value() for m in run.messages(changelog)}
+        return {key.decode() for (_, key), value in entries.items() if value is not None and key[:1] != b"\x00"}
+
+    run.kafka.send(run.topics.readings, *timed(200))
+    wait_until("the count", lambda: counted("sensor-1") == 2)
+    wait_until("the end of all", lambda: httpx.get(store, timeout=10).json()["keys"] == [])
+    assert counted("sensor-1") is None
+    wait_until("the removals", lambda: not left())
+    run.wait_committed("expiring", 200)
+    worker.kill()
+    worker.start()
+    worker.wait_ready()
+    assert counted("sensor-1") is None
+    run.kafka.send(run.topics.readings, *timed(100))
+    wait_until("the count", lambda: counted("sensor-1") == 1)
+
+
 def test_a_join_in_rocksdb_pairs_each_reading_once_though_workers_are_killed(run: Run, tmp_path: Path) -> None:
     given: list[Reading] = [reading for reading in timed(4_000) if reading.number % 10]
     first, second = (run.worker("joined", name, **kept_on_disk(tmp_path, free_port())) for name in ("first", "second"))
