@@ -87,7 +87,6 @@ class Unsent:
                 _, key, data = changes[last[number]]
                 partition.position = Position(offsets[last[number]] + 1, checksum(key, data))
             partition.written(records)
-            partition.gone.difference_update(
-                key for key, _ in records if key in partition.gone and (number, key) not in self.removed
-            )
+            if partition.gone:
+                partition.gone.difference_update(key for key, _ in records if (number, key) not in self.removed)
         return [partitions[number] for number in written if partitions[number].copy is not None]
