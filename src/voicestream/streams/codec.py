@@ -132,7 +132,10 @@ class Codec:
         if header.startswith(SINGLE_OBJECT) and len(header) == 10:
             schema = self._schemas.by_fingerprint.get(header[2:])
             if schema is None:
-                raise DecodeError(f"topic {topic.name}: unknown schema, fingerprint {header[2:].hex()}")
+                raise DecodeError(
+                    f"topic {topic.name}: unknown schema, fingerprint {header[2:].hex()}: "
+                    "none in the schemas folder has it"
+                )
             return schema.parsed, schema.name
         if header.startswith(CONFLUENT) and len(header) == 5:
             schema_id = int.from_bytes(header[1:], "big")

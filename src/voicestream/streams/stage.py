@@ -3,6 +3,7 @@
 One stage is one Faust app, one consumer group, one deployable.
 """
 
+import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
@@ -166,6 +167,10 @@ class Stage:
             raise TopologyError(f"stage {self.name}: an agent has no input topic")
 
         def declare(function: F) -> F:
+            if not inspect.iscoroutinefunction(inspect.unwrap(function)):
+                raise TopologyError(
+                    f"stage {self.name}, agent {function.__name__}: write it with async def, and return what it makes"
+                )
             self._add(
                 Agent(
                     name=function.__name__,

@@ -5,6 +5,7 @@ in order, with its state changes as one transaction. Keys are text: the key of t
 records to another partition under another one.
 """
 
+import inspect
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
@@ -66,18 +67,22 @@ class Stream(Generic[T]):
 
     def map(self, function: Callable[[T], U], *, type: Any = None) -> "Stream[U]":
         """One value of each. ``type`` is what it is, for state further on, where the function is not annotated."""
+        self._not_async("map", function)
         return self._then(Map(function), returned(function, type))
 
     def filter(self, function: Callable[[T], bool]) -> "Stream[T]":
         """The values for which the function says so."""
+        self._not_async("filter", function)
         return self._then(Filter(function), self._kinds)
 
     def flat_map(self, function: Callable[[T], Iterable[U]], *, type: Any = None) -> "Stream[U]":
         """Any number of values of each. ``type`` is that of one value, as in ``map``."""
+        self._not_async("flat_map", function)
         return self._then(FlatMap(function), yielded((function,), type))
 
     def branch(self, *functions: Callable[[T], bool]) -> "tuple[Stream[T], ...]":
         """A stream for each function; a value goes to the first that takes it, and nowhere if none does."""
+        self._not_async("branch", *functions)
         node = Branch(functions)
         self._node.then(node)
         return tuple(Stream(self._stage, port, self._kinds) for port in node.ports)
@@ -95,6 +100,7 @@ class Stream(Generic[T]):
 
     def peek(self, function: Callable[[T], object]) -> "Stream[T]":
         """A look at each value on its way, for a log or a count."""
+        self._not_async("peek", function)
         return self._then(Peek(function), self._kinds)
 
     def batch(self, max_size: int, within: Duration = 0) -> "Stream[Sequence[T]]":
@@ -167,7 +173,8 @@ class Stream(Generic[T]):
     def key_by(self, function: "Callable[[T], str]", *, name: str) -> "Stream[T]":
         """The records under another key, by way of the repartition topic ``STAGE-NAME-repartition``.
 
-        The values must be records of one Avro schema or several. What a replay sends a second time is passed over.
+        The values must be records of one Avro schema or several. What a replay sends a second time is passed over. A
+        record for which ``function`` gives no text, such as ``None``, is set aside by the error policy.
         """
         kinds = self._kinds
         if not kinds or not all(isinstance(kind, type) and issubclass(kind, Record) for kind in kinds):
@@ -265,6 +272,11 @@ class Stream(Generic[T]):
                 f"stage {self._stage.name}, window {name!r}: of a key whose windows are closed nothing is kept, so a "
                 'ttl is for close="key" only'
             )
+        if not hasattr(windows, "check"):
+            raise TopologyError(
+                f"stage {self._stage.name}, window {name!r}: {windows!r} is no kind of window: give tumbling(...), "
+                "hopping(...), sliding(...) or session(...)"
+            )
         return WindowedStream(self._stage, self._node, self._kinds, windows, name, close, ttl)
 
     @overload
@@ -350,6 +362,7 @@ class Stream(Generic[T]):
         return only_kind(self._stage, self._kinds, what)
 
     def _join(self, other: Any, function: Callable[..., V], how: How, **options: Any) -> "Stream[V]":
+        self._check_join(other, options)
         if isinstance(other, Table):
             self._same_stage(other.stage, "join")
             node = LookUp(other.view.look_up, function, how)
@@ -358,6 +371,29 @@ class Stream(Generic[T]):
         if isinstance(other, GlobalTable):
             return self._then(LookUpBy(other.look_up, function, how, options["on"]), returned(function, None))
         return self._join_stream(other, function, how, **options)
+
+    def _check_join(self, other: Any, options: dict[str, Any]) -> None:
+        """Refuse a join that lacks an option, or has one that has no meaning: of the three kinds each has its own."""
+        if isinstance(other, Table):
+            kind, needed, known = "a table", set(), set()
+        elif isinstance(other, GlobalTable):
+            kind, needed, known = "a global table", {"on"}, {"on"}
+        elif isinstance(other, Stream):
+            kind, needed, known = "another stream", {"within", "name"}, {"within", "name", "grace"}
+        else:
+            raise TopologyError(f"stage {self._stage.name}: join of {other!r}: give a stream or a table")
+        if missing := ", ".join(f"{name}=" for name in sorted(needed - options.keys())):
+            raise TopologyError(f"stage {self._stage.name}: a join of {kind} needs {missing}")
+        if unknown := ", ".join(f"{name}=" for name in sorted(options.keys() - known)):
+            raise TopologyError(f"stage {self._stage.name}: a join of {kind} has no {unknown}")
+
+    def _not_async(self, operator: str, *functions: Callable[..., Any]) -> None:
+        for function in functions:
+            if inspect.iscoroutinefunction(function):
+                raise TopologyError(
+                    f"stage {self._stage.name}: {operator} does not await, and {function.__name__} is async: use "
+                    "map_async, process or foreach"
+                )
 
     def _join_stream(
         self, other: "Stream[U]", function: Callable[..., V], how: How, within: Interval, name: str, grace: Duration = 0
@@ -398,7 +434,10 @@ class JoinedStream(Stream[V], Generic[V, U]):
         self._of_sides = of_sides
 
     def late(self) -> "Stream[U]":
-        """The records of both sides that came behind event time and grace; ``voicestream_late_records`` counts them."""
+        """The records of both sides that came behind event time and grace.
+
+        ``voicestream_late_records_total`` counts them.
+        """
         return Stream(self._stage, self._join_node.late, self._of_sides)
 
 

@@ -109,7 +109,7 @@ class WindowedTable(Generic[T, R]):
         return self._stream(self._window.final, None)
 
     def late(self) -> "Stream[T]":
-        """The records that came when all their windows were closed; ``voicestream_late_records`` counts them."""
+        """The records that came when all their windows were closed; ``voicestream_late_records_total`` counts them."""
         return self._stream(self._window.late, self._kinds)
 
     def _stream(self, node: Node, kinds: Kinds) -> "Stream[Any]":

@@ -223,3 +223,37 @@ def test_what_functions_return_is_known_by_their_annotations():
     stage.stream(clicks).flat_map(many).key_by(lambda c: c.page, name="a").to(views)
     stage.stream(clicks).process(some, state=stage.store("n", int)).key_by(lambda c: c.page, name="b").to(views)
     assert len(stage.agents) == 3
+
+
+def test_a_key_that_is_no_text_is_an_error_of_its_record_alone():
+    stage = Stage("s")
+    stage.stream(clicks).key_by(lambda c: c.page if c.value else None, name="a").to(views)
+    with drive(stage) as driver:
+        driver.topic(clicks).send(click(0, 0), click(0, 2))
+        assert values(driver.topic(views)) == [2]
+        letter = driver.topic(letters).read()
+        assert letter.step == "process"
+        assert "the key of a Click is None, and keys are text" in letter.message
+
+
+def test_what_is_called_wrong_is_refused_with_what_to_do():
+    stage = Stage("s")
+    clicked = stage.stream(clicks)
+
+    async def ask(c: Click) -> bool:
+        return True
+
+    with pytest.raises(TopologyError, match="stage s: filter does not await, and ask is async: use map_async"):
+        clicked.filter(ask)
+    with pytest.raises(TopologyError, match="'5s' is no kind of window: give tumbling"):
+        clicked.window("5s", name="w")
+    with pytest.raises(TopologyError, match="a join of another stream needs name=, within="):
+        clicked.join(stage.stream(views), print)
+    with pytest.raises(TopologyError, match="a join of a table has no within="):
+        clicked.join(stage.table("t", totals), print, within="5s")
+    with pytest.raises(TopologyError, match="a join of a global table needs on="):
+        clicked.join(stage.global_table(totals), print)
+    with pytest.raises(TopologyError, match="stage s, agent look: write it with async def"):
+
+        @stage.agent(clicks)
+        def look(c: Click) -> None: ...

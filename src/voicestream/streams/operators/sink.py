@@ -58,14 +58,15 @@ class To(Node):
                             f"takes at most {MAX_VALUE_BYTES} bytes"
                         )
                     key = self._key(record) if self._key is not None else own_key(record, item.key)
+                if not isinstance(key, str):
+                    raise TypeError(f"{self.label}: the key of a {type(record).__name__} is {key!r}, and keys are text")
+                encoded = key.encode()
             except Exception as error:
                 run.fail(self, item, error, "produce" if isinstance(error, EncodeError | RegistryError) else "process")
                 continue
             number = run.sources(source)[-1] if run.messages else 0
             headers = self._headers(source, number, run) if self.traced else ()
-            run.out.append(
-                (number, source >= 0, Outgoing(topic.name, key.encode(), value, item.time_ms, None, headers))
-            )
+            run.out.append((number, source >= 0, Outgoing(topic.name, encoded, value, item.time_ms, None, headers)))
 
     def _headers(self, source: int, number: int, run: Run) -> Headers:
         if not run.messages or source >= len(run.messages):

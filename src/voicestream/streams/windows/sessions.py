@@ -63,7 +63,10 @@ class Session(Windows):
 
     def check(self, aggregator: Aggregator[Any, Any, Any]) -> None:
         if not getattr(aggregator, "mergeable", True):
-            raise TopologyError("session windows join the states of sessions that grow together: give Fold a merge=")
+            raise TopologyError(
+                "a record between two sessions makes them one: say with merge= how one state is made of two, as in "
+                "aggregate(int, add, merge=operator.add)"
+            )
 
 
 def _insert(panes: list[Pane[A]], pane: Pane[A]) -> None:
