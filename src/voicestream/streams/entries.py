@@ -126,6 +126,17 @@ class Values(Generic[S]):
             raise self.foreign(key, error) from error
         return State(key, number, value, entry.fence, encoded, generation, entry.changed_ms)
 
+    def check(self, key: str, data: bytes) -> None:
+        """Raise ``StreamsError`` where the value in a record for the changelog could not be read back from there."""
+        raw = bytes(unpack(data).value)
+        try:
+            self.decode(None if raw == NIL else raw)
+        except msgspec.DecodeError as error:
+            raise StreamsError(
+                f"store {self._name}, key {key}: a worker that is started anew could not read this value, which is no "
+                f"{getattr(self._type, '__name__', self._type)} ({error}): declare the type that the values have"
+            ) from error
+
     def foreign(self, key: str, error: Exception) -> StreamsError:
         """What to raise where the changelog holds something else."""
         return StreamsError(

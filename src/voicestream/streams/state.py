@@ -201,6 +201,12 @@ class Store(Generic[S]):
             self._held[number].restore_meta()
         self._end()
 
+    def check(self, changes: Sequence[Change]) -> None:
+        """Raise ``StreamsError`` for a change that could not be read back from the changelog; the test driver asks."""
+        for _, key, data in changes:
+            if data is not None and key != META_KEY:
+                self._values.check(key, data)
+
     def take_changes(self) -> list[Change]:
         """What was kept since the last call, to be sent in this order: partition, key and changelog value.
 

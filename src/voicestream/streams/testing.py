@@ -251,6 +251,7 @@ class TopologyTestDriver:
             self._write(store, store.take_changes())
 
     def _write(self, store: Store[Any], changes: Sequence[Change]) -> None:
+        store.check(changes)
         topic, generation = changelog_topic(store), store.generation
         offsets = []
         for _, key, value in changes:

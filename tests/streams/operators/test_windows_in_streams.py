@@ -4,7 +4,7 @@ import pytest
 
 from tests.streams.shop import Click, Total, at, click, clicks, drive, late, letters, totals, values, views
 from voicestream.streams.aggregators import Mean, Several, Sum
-from voicestream.streams.errors import TopologyError
+from voicestream.streams.errors import StreamsError, TopologyError
 from voicestream.streams.operators.windowed import OpenWindow
 from voicestream.streams.stage import Stage
 from voicestream.streams.testing import TopologyTestDriver, WorkerKilled
@@ -229,3 +229,10 @@ def test_what_a_query_sees_of_windows_are_the_open_ones():
         assert kept is not None
         assert kept.open() == [OpenWindow(3, 13, 8), OpenWindow(5, 15, 5)]
         assert len(kept.panes) > 2  # a closed one is what later ones start from
+
+
+def test_a_value_that_is_not_of_the_type_of_its_store_fails_the_test_and_not_a_later_restart():
+    stage = Stage("s")
+    stage.stream(clicks).aggregate(int, lambda total, c: total + c.value / 2, name="halves")
+    with drive(stage) as driver, pytest.raises(StreamsError, match=r"s-halves, key u: .* is no int"):
+        driver.topic(clicks).send(click(0, 1))
