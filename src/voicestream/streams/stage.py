@@ -14,6 +14,7 @@ from voicestream.streams.errors import TopologyError
 from voicestream.streams.graph import Graph
 from voicestream.streams.message import Event, Result
 from voicestream.streams.middleware.base import Middleware
+from voicestream.streams.names import checked
 from voicestream.streams.operators.pipeline import Pipeline
 from voicestream.streams.policies import Batch, ErrorPolicy
 from voicestream.streams.record import Record
@@ -94,7 +95,7 @@ class Stage:
 
     def __init__(self, name: str, *, errors: ErrorPolicy | None = None) -> None:
         """``errors`` is the policy of every agent of the stage that has none of its own."""
-        self.name = name
+        self.name = checked("stage", name)
         self.errors = errors or ErrorPolicy()
         self.middleware: list[Middleware] = []
         self._declared: list[Agent] = []
@@ -244,7 +245,7 @@ class Stage:
         ttl_ms = None if ttl is None else parse_duration(ttl)
         if ttl_ms == 0:
             raise TopologyError(f"stage {self.name}, store {name}: a time to live of 0 would keep nothing")
-        store = Store(f"{self.name}-{name}", type, backend=backend, ttl_ms=ttl_ms)
+        store = Store(checked("store", f"{self.name}-{name}"), type, backend=backend, ttl_ms=ttl_ms)
         self.stores[name] = store
         return store
 

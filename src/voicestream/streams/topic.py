@@ -2,6 +2,7 @@
 
 from typing import Generic, TypeVar
 
+from voicestream.streams.names import checked
 from voicestream.streams.record import Record
 
 R = TypeVar("R", bound=Record, covariant=True)
@@ -25,7 +26,7 @@ class Topic(Generic[R]):
     ) -> None:
         if not types:
             raise ValueError(f"topic {name!r}: name at least one record type that it carries")
-        self.name = name
+        self.name = checked("topic", name)
         self.types = types
         self.partitions = partitions
         self.external = external

@@ -102,11 +102,11 @@ class WindowedTable(Generic[T, R]):
 
     def current(self) -> "Stream[Windowed[R]]":
         """The aggregate of a window with every record that changes it: the last one of a window is its result."""
-        return self._stream(self._window.current, None)
+        return self._stream(self._window.current, (Windowed,))
 
     def final(self) -> "Stream[Windowed[R]]":
         """The aggregate of each window once, when it is closed: event time is past its end and grace."""
-        return self._stream(self._window.final, None)
+        return self._stream(self._window.final, (Windowed,))
 
     def late(self) -> "Stream[T]":
         """The records that came when all their windows were closed; ``voicestream_late_records_total`` counts them."""

@@ -257,3 +257,10 @@ def test_what_is_called_wrong_is_refused_with_what_to_do():
 
         @stage.agent(clicks)
         def look(c: Click) -> None: ...
+
+
+@pytest.mark.parametrize("name", ["my stage!", "", "..", "a/b", "x" * 250])
+def test_names_that_no_broker_takes_are_refused_when_they_are_declared(name):
+    for declare in (Stage, lambda n: Topic(n, Click), lambda n: Stage("s").store(f"a {n}", int)):
+        with pytest.raises(TopologyError, match="Kafka's names have letters"):
+            declare(name)

@@ -236,3 +236,10 @@ def test_a_value_that_is_not_of_the_type_of_its_store_fails_the_test_and_not_a_l
     stage.stream(clicks).aggregate(int, lambda total, c: total + c.value / 2, name="halves")
     with drive(stage) as driver, pytest.raises(StreamsError, match=r"s-halves, key u: .* is no int"):
         driver.topic(clicks).send(click(0, 1))
+
+
+def test_the_result_of_a_window_is_no_record_of_a_topic():
+    stage = Stage("s")
+    counted = stage.stream(clicks).window(tumbling("1s"), name="w").count()
+    with pytest.raises(TopologyError, match=r"a stream of Windowed goes to topic totals, which carries Total: map it"):
+        counted.final().to(totals)
