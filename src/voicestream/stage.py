@@ -60,7 +60,6 @@ def worker_config(config: Settings) -> WorkerConfig:
         "topic_disable_leader": True,
         "topic_allow_declare": False,
         "broker_commit_interval": 1.0,
-        "broker_check_crcs": False,  # as librdkafka does by default: the broker has checked them, and TCP does
         "stream_wait_empty": False,
         "consumer_auto_offset_reset": "earliest",
         "producer_max_request_size": 4_000_000,

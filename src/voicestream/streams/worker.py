@@ -23,7 +23,6 @@ from faust.types import TP
 
 from voicestream.streams.environment import Environment
 from voicestream.streams.errors import StreamsError, TopologyError
-from voicestream.streams.fetching import read_in_large_pieces
 from voicestream.streams.global_tables import GlobalTables
 from voicestream.streams.group import Group
 from voicestream.streams.keeper import StateConfig, StoreKeeper
@@ -185,7 +184,6 @@ class Worker:
     async def start(self) -> None:
         """Run what the stages need first, subscribe, and start their loops."""
         limit_repeated()
-        read_in_large_pieces()
         try:
             refuse(self._config.environment.codec.problems(all_topics(self.stages)))
             await self._config.prepare(self.stages)
