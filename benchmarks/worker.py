@@ -28,7 +28,7 @@ from voicestream.codec import codec
 from voicestream.embedded.broker import Broker
 from voicestream.records import Transcript
 from voicestream.streams.message import Outgoing
-from voicestream.streams.producer import BatchProducer, producer_options
+from voicestream.streams.runtime.producer import BatchProducer, producer_options
 from voicestream.streams.topic import Topic
 from voicestream.testing import transcript
 

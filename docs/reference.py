@@ -44,11 +44,11 @@ SECTIONS: dict[str, dict[str, list[str]]] = {
         "voicestream.streams.testing": ["DrivenTopic"],
     },
     "Topology": {
-        "voicestream.streams.topology_checks": ["check", "problems", "unknown_topics"],
-        "voicestream.streams.topology": [
+        "voicestream.streams.topology.checks": ["check", "problems", "unknown_topics"],
+        "voicestream.streams.topology.model": [
             *("graph", "Graph", "StageNode", "AgentNode", "PunctuatorNode", "TopicNode", "StoreNode"),
         ],
-        "voicestream.streams.topology_views": ["as_text", "as_mermaid", "as_dot"],
+        "voicestream.streams.topology.views": ["as_text", "as_mermaid", "as_dot"],
     },
     "Errors": {"voicestream.streams.errors": ["StreamsError", "TopologyError", "DecodeError", "EncodeError"]},
 }

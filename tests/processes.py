@@ -13,7 +13,7 @@ from typing import Any
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, Producer, TopicPartition
 
 from voicestream.embedded.child import Child
-from voicestream.streams.codec import Codec
+from voicestream.streams.avro.codec import Codec
 from voicestream.streams.errors import DecodeError
 from voicestream.streams.record import Record
 from voicestream.streams.topic import Topic

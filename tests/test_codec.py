@@ -13,12 +13,12 @@ from tests.samples import transcript
 from voicestream import records, topics
 from voicestream.codec import codec, schema_folder
 from voicestream.records import AudioChunk, EndOfCall
-from voicestream.streams.codec import Codec, check_records
+from voicestream.streams.avro.codec import Codec, check_records
+from voicestream.streams.avro.registry import ConfluentRegistry
+from voicestream.streams.avro.schemas import Schema, SchemaSet
 from voicestream.streams.dead_letter import DeadLetter, LetterReplay
 from voicestream.streams.errors import DecodeError, EncodeError, StreamsError
 from voicestream.streams.record import Record
-from voicestream.streams.registry import ConfluentRegistry
-from voicestream.streams.schemas import Schema, SchemaSet
 
 OURS = [r for r in vars(records).values() if isinstance(r, type) and issubclass(r, Record)]
 RECORDS = [*OURS, DeadLetter, LetterReplay]

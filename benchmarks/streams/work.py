@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import fastavro
 
-from voicestream.streams.schemas import Schema
+from voicestream.streams.avro.schemas import Schema
 
 Job = Literal["map", "count", "join"]
 JOBS: dict[Job, str] = {

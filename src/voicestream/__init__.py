@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from voicestream.streams.operators.keyed import Every
     from voicestream.streams.policies import Batch, BatchError, ErrorPolicy, Retry
     from voicestream.streams.record import Record
-    from voicestream.streams.state import State, Store
+    from voicestream.streams.state.store import State, Store
     from voicestream.streams.stream import Stream
     from voicestream.streams.table import GlobalTable, Table
     from voicestream.streams.topic import Topic
@@ -52,8 +52,8 @@ _HOME = {
     "Record": "voicestream.streams.record",
     "Retry": "voicestream.streams.policies",
     "Stage": "voicestream.stage",
-    "State": "voicestream.streams.state",
-    "Store": "voicestream.streams.state",
+    "State": "voicestream.streams.state.store",
+    "Store": "voicestream.streams.state.store",
     "Stream": "voicestream.streams.stream",
     "Table": "voicestream.streams.table",
     "Topic": "voicestream.streams.topic",

@@ -4,9 +4,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from voicestream.settings import settings
-from voicestream.streams.codec import Codec
-from voicestream.streams.registry import ConfluentRegistry
-from voicestream.streams.schemas import SchemaSet
+from voicestream.streams.avro.codec import Codec
+from voicestream.streams.avro.registry import ConfluentRegistry
+from voicestream.streams.avro.schemas import SchemaSet
 
 
 def schema_folder() -> Path:

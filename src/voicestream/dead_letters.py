@@ -20,9 +20,9 @@ from voicestream.settings import Settings
 from voicestream.streams.clock import now_ms
 from voicestream.streams.dead_letter import DeadLetter, LetterReplay
 from voicestream.streams.errors import DecodeError
-from voicestream.streams.failures import NOWHERE, VALUE_LEFT_OUT
 from voicestream.streams.message import REPLAYED_FOR, Headers
 from voicestream.streams.operators.sink import ORIGIN
+from voicestream.streams.runtime.failures import NOWHERE, VALUE_LEFT_OUT
 
 REPLAYED_FROM = "voicestream-replayed-from"
 """Header of a message that was put back: the identifier of its letter."""

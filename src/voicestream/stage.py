@@ -15,16 +15,16 @@ from voicestream.admin import create_topics
 from voicestream.codec import codec
 from voicestream.errors import SettingsError, VoicestreamError
 from voicestream.settings import Settings, settings
-from voicestream.streams.environment import Environment
 from voicestream.streams.errors import StreamsError
-from voicestream.streams.keeper import StateConfig
 from voicestream.streams.middleware.base import Middleware
 from voicestream.streams.middleware.logs import JsonFormatter, bind_logs
-from voicestream.streams.queries import QueryConfig
+from voicestream.streams.runtime.environment import Environment
+from voicestream.streams.runtime.keeper import StateConfig
+from voicestream.streams.runtime.queries import QueryConfig
+from voicestream.streams.runtime.worker import WorkerConfig, stages_app
 from voicestream.streams.stage import Stage as StreamsStage
-from voicestream.streams.topology import all_changelogs, partition_counts
-from voicestream.streams.topology_checks import problems, refuse, unknown_topics
-from voicestream.streams.worker import WorkerConfig, stages_app
+from voicestream.streams.topology.checks import problems, refuse, unknown_topics
+from voicestream.streams.topology.model import all_changelogs, partition_counts
 
 log = logging.getLogger(__name__)
 

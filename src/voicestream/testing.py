@@ -6,7 +6,7 @@ from voicestream import topics
 from voicestream.codec import codec
 from voicestream.records import Transcript, Word
 from voicestream.streams.stage import Stage
-from voicestream.streams.state import Backend
+from voicestream.streams.state.store import Backend
 from voicestream.streams.testing import TopologyTestDriver as StreamsDriver
 
 

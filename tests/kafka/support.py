@@ -16,10 +16,10 @@ from tests.kafka.agents_under_test import SCHEMAS, Reading, Tally, topics_of
 from tests.kafka.broker import KafkaBroker
 from tests.processes import Topics, Worker, wait_until
 from voicestream.codec import schema_folder
-from voicestream.streams.codec import Codec
+from voicestream.streams.avro.codec import Codec
+from voicestream.streams.avro.schemas import SchemaSet
 from voicestream.streams.dead_letter import DeadLetter
-from voicestream.streams.schemas import SchemaSet
-from voicestream.streams.state import Store
+from voicestream.streams.state.store import Store
 
 PARTITIONS = 4
 SENSORS = 100

@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, TopicPartition
 from tests.kafka.broker import KafkaBroker
 from voicestream.streams.errors import SendError
 from voicestream.streams.message import Outgoing
-from voicestream.streams.producer import BatchProducer, producer_options
+from voicestream.streams.runtime.producer import BatchProducer, producer_options
 
 LIMIT = 20_000
 

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from voicestream.streams.codec import Codec
+from voicestream.streams.avro.codec import Codec
+from voicestream.streams.avro.schemas import SchemaSet
 from voicestream.streams.dead_letter import DeadLetter, LetterReplay
 from voicestream.streams.record import Record
-from voicestream.streams.schemas import SchemaSet
 from voicestream.streams.stage import Stage
-from voicestream.streams.state import Backend
+from voicestream.streams.state.store import Backend
 from voicestream.streams.testing import TopologyTestDriver
 from voicestream.streams.topic import Topic
 from voicestream.streams.windows import Windowed

@@ -8,7 +8,7 @@ import pytest
 from voicestream import Stage, topics
 from voicestream.records import SpeechSegment
 from voicestream.streams.message import Message, TopicPartition
-from voicestream.streams.runner import MAX_BACKLOG, MAX_BACKLOG_BYTES
+from voicestream.streams.runtime.runner import MAX_BACKLOG, MAX_BACKLOG_BYTES
 
 HERE = TopicPartition("voice.segments", 0)
 

@@ -11,17 +11,17 @@ from tests.samples import transcript
 from voicestream import Batch, BatchError, ErrorPolicy, Retry, Stage, State, topics
 from voicestream.codec import codec, schema_folder
 from voicestream.records import Insight, Transcript
-from voicestream.streams.codec import Codec
+from voicestream.streams.avro.codec import Codec
+from voicestream.streams.avro.schemas import Schema, SchemaSet
 from voicestream.streams.dead_letter import DeadLetter
-from voicestream.streams.delivery import deliver
-from voicestream.streams.environment import Environment
 from voicestream.streams.errors import RegistryError, SendError, StreamsError
-from voicestream.streams.failures import Failures
 from voicestream.streams.message import REPLAYED_FOR, Message, Outgoing, TopicPartition
 from voicestream.streams.policies import Action, Step
-from voicestream.streams.runner import AgentRunner
-from voicestream.streams.schemas import Schema, SchemaSet
-from voicestream.streams.task import AgentTask, task_of
+from voicestream.streams.runtime.delivery import deliver
+from voicestream.streams.runtime.environment import Environment
+from voicestream.streams.runtime.failures import Failures
+from voicestream.streams.runtime.runner import AgentRunner
+from voicestream.streams.runtime.task import AgentTask, task_of
 
 ENVIRONMENT = Environment(codec(), topics.dlq)
 AGAIN = Retry(3, backoff_ms=1)

@@ -16,10 +16,10 @@ from voicestream.admin import create_topics
 from voicestream.codec import codec
 from voicestream.embedded.broker import Broker
 from voicestream.records import Transcript
-from voicestream.streams import global_tables
-from voicestream.streams.environment import Environment
-from voicestream.streams.global_tables import GlobalTables
 from voicestream.streams.message import Outgoing
+from voicestream.streams.runtime import global_tables
+from voicestream.streams.runtime.environment import Environment
+from voicestream.streams.runtime.global_tables import GlobalTables
 from voicestream.streams.table import GlobalTable
 
 

@@ -9,11 +9,11 @@ from voicestream import Stage, topics
 from voicestream.codec import codec
 from voicestream.records import Transcript
 from voicestream.streams.aggregators import Collect
-from voicestream.streams.environment import Environment
 from voicestream.streams.errors import SendError
 from voicestream.streams.message import Message, Outgoing, TopicPartition
-from voicestream.streams.runner import LARGE_BYTES, AgentRunner
-from voicestream.streams.state import Store
+from voicestream.streams.runtime.environment import Environment
+from voicestream.streams.runtime.runner import LARGE_BYTES, AgentRunner
+from voicestream.streams.state.store import Store
 
 HERE = TopicPartition("voice.transcripts", 0)
 

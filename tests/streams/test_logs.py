@@ -12,10 +12,10 @@ from tests.samples import transcript
 from voicestream import Batch, Stage, topics
 from voicestream.codec import codec
 from voicestream.records import Transcript
-from voicestream.streams.environment import Environment
 from voicestream.streams.message import Message
 from voicestream.streams.middleware.logs import JsonFormatter, bind_logs
-from voicestream.streams.task import AgentTask
+from voicestream.streams.runtime.environment import Environment
+from voicestream.streams.runtime.task import AgentTask
 
 log = logging.getLogger("voicestream.test_logs")
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from voicestream.streams import rocks
-from voicestream.streams.state import Change, Store
+from voicestream.streams.state import rocks
+from voicestream.streams.state.store import Change, Store
 
 
 class Count(msgspec.Struct):

@@ -11,14 +11,14 @@ from tests.samples import transcript
 from voicestream import Stage, State, topics
 from voicestream.codec import codec
 from voicestream.records import Insight, Transcript
-from voicestream.streams.environment import Environment
 from voicestream.streams.message import Message, Outgoing, TopicPartition
 from voicestream.streams.operators.task import PipelineTask
 from voicestream.streams.policies import ErrorPolicy, Retry
-from voicestream.streams.runner import AgentRunner, changelog_topic
+from voicestream.streams.runtime.environment import Environment
+from voicestream.streams.runtime.runner import AgentRunner, changelog_topic
+from voicestream.streams.runtime.task import task_of
 from voicestream.streams.stage import Agent
-from voicestream.streams.state import Store
-from voicestream.streams.task import task_of
+from voicestream.streams.state.store import Store
 
 HERE = TopicPartition("voice.transcripts", 0)
 

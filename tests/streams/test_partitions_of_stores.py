@@ -10,8 +10,8 @@ from faust.types import TP
 
 from voicestream import Stage, State, Topic
 from voicestream.records import Insight, Transcript
-from voicestream.streams import keeper
-from voicestream.streams.state import Store
+from voicestream.streams.runtime import keeper
+from voicestream.streams.state.store import Store
 
 WIDE: Topic[Transcript] = Topic("wide", Transcript, partitions=4, external=True)
 NARROW: Topic[Insight] = Topic("narrow", Insight, partitions=2, external=True)

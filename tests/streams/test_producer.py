@@ -13,7 +13,7 @@ from voicestream.admin import create_topics
 from voicestream.embedded.broker import Broker
 from voicestream.streams.errors import SendError
 from voicestream.streams.message import Outgoing
-from voicestream.streams.producer import BatchProducer, producer_options
+from voicestream.streams.runtime.producer import BatchProducer, producer_options
 
 TOPIC = "said"  # each test has one of its own, with a number
 Read = Callable[[int], list[Any]]

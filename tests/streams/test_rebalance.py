@@ -14,12 +14,12 @@ from tests.samples import transcript
 from voicestream import Stage, State, topics
 from voicestream.codec import codec
 from voicestream.records import Insight, Transcript
-from voicestream.streams.environment import Environment
 from voicestream.streams.errors import StreamsError
 from voicestream.streams.message import Message, Outgoing, TopicPartition
-from voicestream.streams.runner import AgentRunner
-from voicestream.streams.state import Store
-from voicestream.streams.worker import StagesConsumer
+from voicestream.streams.runtime.environment import Environment
+from voicestream.streams.runtime.runner import AgentRunner
+from voicestream.streams.runtime.worker import StagesConsumer
+from voicestream.streams.state.store import Store
 
 HERE = TP("voice.transcripts", 0)
 

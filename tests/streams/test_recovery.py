@@ -13,10 +13,10 @@ from prometheus_client import REGISTRY
 
 from voicestream.admin import create_topics
 from voicestream.embedded.broker import Broker
-from voicestream.streams import recovery
 from voicestream.streams.errors import StreamsError
-from voicestream.streams.recovery import keep_warm, recover
-from voicestream.streams.state import Backend, Change, Store
+from voicestream.streams.runtime import recovery
+from voicestream.streams.runtime.recovery import keep_warm, recover
+from voicestream.streams.state.store import Backend, Change, Store
 
 
 class Count(msgspec.Struct):
@@ -249,7 +249,7 @@ class TestOnDisk:
         again.close()
 
     async def test_state_larger_than_what_may_be_decoded(self, changelogs: Changelogs, monkeypatch):
-        monkeypatch.setattr("voicestream.streams.state.DECODED_ENTRIES", 50)
+        monkeypatch.setattr("voicestream.streams.state.store.DECODED_ENTRIES", 50)
         store = changelogs.store()
         await changelogs.recover(store, 0, 1)
         for round_ in range(3):

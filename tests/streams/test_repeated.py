@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from voicestream.streams.repeated import Repeated
+from voicestream.streams.runtime.repeated import Repeated
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from voicestream import Stage, State, topics
 from voicestream.records import Transcript
 from voicestream.streams.durations import parse_duration
 from voicestream.streams.errors import StreamsError, TopologyError
-from voicestream.streams.state import META_KEY, Store
+from voicestream.streams.state.store import META_KEY, Store
 from voicestream.testing import TopologyTestDriver
 
 

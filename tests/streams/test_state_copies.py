@@ -11,10 +11,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from voicestream.streams import state as state_module
-from voicestream.streams.entries import META_KEY, checksum
-from voicestream.streams.rocks import Position
-from voicestream.streams.state import Change, Store
+from voicestream.streams.state import store as state_module
+from voicestream.streams.state.entries import META_KEY, checksum
+from voicestream.streams.state.rocks import Position
+from voicestream.streams.state.store import Change, Store
 
 KEYS = st.sampled_from([f"key {n}" for n in range(8)])
 PARTITIONS = (0, 1)

@@ -8,10 +8,10 @@ import pytest
 
 from voicestream.streams.record import Record
 from voicestream.streams.stage import Stage
-from voicestream.streams.state import State
+from voicestream.streams.state.store import State
 from voicestream.streams.topic import Topic
-from voicestream.streams.topology import graph
-from voicestream.streams.topology_views import as_dot, as_mermaid, as_text
+from voicestream.streams.topology.model import graph
+from voicestream.streams.topology.views import as_dot, as_mermaid, as_text
 from voicestream.streams.windows import Windowed, hopping
 
 

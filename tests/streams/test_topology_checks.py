@@ -15,8 +15,8 @@ from voicestream.streams.errors import TopologyError
 from voicestream.streams.record import Record
 from voicestream.streams.stage import Stage as StreamsStage
 from voicestream.streams.topic import Topic
-from voicestream.streams.topology import partition_counts
-from voicestream.streams.topology_checks import check, problems, unknown_topics
+from voicestream.streams.topology.checks import check, problems, unknown_topics
+from voicestream.streams.topology.model import partition_counts
 from voicestream.testing import TopologyTestDriver
 
 

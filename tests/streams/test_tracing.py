@@ -14,10 +14,10 @@ from voicestream import Batch, BatchError, Keyed, Stage, topics
 from voicestream.codec import codec
 from voicestream.gateway.tracing import CallTraces
 from voicestream.records import CallEvent, Insight, Transcript
-from voicestream.streams.environment import Environment
 from voicestream.streams.message import Headers, Message, Outgoing
 from voicestream.streams.middleware.tracing import Tracing
-from voicestream.streams.task import AgentTask
+from voicestream.streams.runtime.environment import Environment
+from voicestream.streams.runtime.task import AgentTask
 
 
 class Recorded:

@@ -5,7 +5,7 @@ from typing import Any, assert_type
 from voicestream.streams.aggregators import Mean, Several
 from voicestream.streams.record import Record
 from voicestream.streams.stage import Stage
-from voicestream.streams.state import State
+from voicestream.streams.state.store import State
 from voicestream.streams.stream import JoinedStream, Stream
 from voicestream.streams.table import Table
 from voicestream.streams.topic import Topic
@@ -69,9 +69,7 @@ assert_type(table, Table[B])
 assert_type(stream.join(table, lambda a, b: (a.number, b.name)), Stream[tuple[int, str]])
 assert_type(stream.left_join(table, lambda a, b: b), Stream[B | None])
 assert_type(table.join(stream.count(name="d"), lambda b, n: n), Table[int])
-assert_type(
-    stream.join(stage.stream(topic_b), lambda a, b: b.name, within="5s", name="j"), JoinedStream[str, A | B]
-)
+assert_type(stream.join(stage.stream(topic_b), lambda a, b: b.name, within="5s", name="j"), JoinedStream[str, A | B])
 assert_type(stream.join(stage.global_table(topic_b), lambda a, b: b, on=lambda a: str(a.number)), Stream[B])
 assert_type(windowed.aggregate(Mean(lambda a: a.number)).final(), Stream[Windowed[float | None]])
 assert_type(windowed.aggregate(Several(mean=Mean(lambda a: a.number))).final(), Stream[Windowed[dict[str, Any]]])

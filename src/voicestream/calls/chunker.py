@@ -23,7 +23,7 @@ from voicestream.streams.clock import now_ms
 from voicestream.streams.message import Event, Message
 from voicestream.streams.policies import BatchError
 from voicestream.streams.record import Record
-from voicestream.streams.state import Store
+from voicestream.streams.state.store import Store
 
 log = logging.getLogger(__name__)
 

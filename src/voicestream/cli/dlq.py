@@ -21,7 +21,7 @@ from voicestream.streams.dead_letter import DeadLetter
 from voicestream.streams.durations import parse_duration
 from voicestream.streams.errors import StreamsError
 from voicestream.streams.record import Record
-from voicestream.streams.repeated import limit_repeated
+from voicestream.streams.runtime.repeated import limit_repeated
 from voicestream.streams.topic import Topic as StreamsTopic
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)

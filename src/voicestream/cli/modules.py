@@ -11,8 +11,8 @@ from typing import Any
 
 import agents
 from voicestream.errors import SettingsError
+from voicestream.streams.runtime.worker import StagesApp
 from voicestream.streams.stage import Stage
-from voicestream.streams.worker import StagesApp
 
 
 @dataclass(frozen=True)

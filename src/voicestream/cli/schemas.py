@@ -31,8 +31,8 @@ def check(
 def register() -> None:
     """Register the schema of every record of every topic with the configured registry."""
     from voicestream import topics
-    from voicestream.streams.registry import ConfluentRegistry
-    from voicestream.streams.schemas import SchemaSet
+    from voicestream.streams.avro.registry import ConfluentRegistry
+    from voicestream.streams.avro.schemas import SchemaSet
 
     url = settings().schema_registry
     if not url:

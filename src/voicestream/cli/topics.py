@@ -17,7 +17,7 @@ from voicestream.reading import followed
 from voicestream.settings import settings
 from voicestream.streams.errors import StreamsError
 from voicestream.streams.record import Record
-from voicestream.streams.repeated import limit_repeated
+from voicestream.streams.runtime.repeated import limit_repeated
 from voicestream.streams.topic import Topic
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)

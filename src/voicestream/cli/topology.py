@@ -10,9 +10,9 @@ import typer
 from voicestream.cli.modules import Found, all_modules, find
 from voicestream.codec import codec
 from voicestream.settings import settings
-from voicestream.streams.topology import all_topics, graph, partition_counts
-from voicestream.streams.topology_checks import problems, unknown_topics
-from voicestream.streams.topology_views import as_dot, as_mermaid, as_text
+from voicestream.streams.topology.checks import problems, unknown_topics
+from voicestream.streams.topology.model import all_topics, graph, partition_counts
+from voicestream.streams.topology.views import as_dot, as_mermaid, as_text
 
 
 class Format(StrEnum):

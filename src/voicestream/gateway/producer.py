@@ -12,8 +12,8 @@ from voicestream import topics
 from voicestream.codec import codec
 from voicestream.errors import GatewayError
 from voicestream.gateway.protocol import Refusal
-from voicestream.streams.producer import producer_options
 from voicestream.streams.record import Record
+from voicestream.streams.runtime.producer import producer_options
 from voicestream.streams.topic import Topic
 
 if TYPE_CHECKING:

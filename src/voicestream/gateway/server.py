@@ -13,7 +13,7 @@ from voicestream.gateway import consumer, producer
 from voicestream.gateway.app import create_app
 from voicestream.gateway.gateway import Gateway
 from voicestream.settings import Settings
-from voicestream.streams.repeated import limit_repeated
+from voicestream.streams.runtime.repeated import limit_repeated
 
 log = logging.getLogger(__name__)
 

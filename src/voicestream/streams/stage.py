@@ -18,7 +18,7 @@ from voicestream.streams.names import checked
 from voicestream.streams.operators.pipeline import Pipeline
 from voicestream.streams.policies import Batch, ErrorPolicy
 from voicestream.streams.record import Record
-from voicestream.streams.state import Backend, State, Store
+from voicestream.streams.state.store import Backend, State, Store
 from voicestream.streams.stream import Stream
 from voicestream.streams.table import GlobalTable, Table
 from voicestream.streams.topic import Topic

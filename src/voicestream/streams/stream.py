@@ -25,7 +25,7 @@ from voicestream.streams.operators.source import Source
 from voicestream.streams.operators.tables import Aggregate, LookUp, LookUpBy, Materialised
 from voicestream.streams.operators.windowed import Close
 from voicestream.streams.record import Record
-from voicestream.streams.state import State, Store
+from voicestream.streams.state.store import State, Store
 from voicestream.streams.table import GlobalTable, Table
 from voicestream.streams.topic import Topic
 from voicestream.streams.windowed_stream import WindowedStream, aggregator_of

@@ -9,7 +9,7 @@ from voicestream.streams.operators.node import Node
 from voicestream.streams.operators.sink import To
 from voicestream.streams.operators.tables import Changes, JoinTables, KeyedView, MapTable
 from voicestream.streams.record import Record
-from voicestream.streams.state import Store
+from voicestream.streams.state.store import Store
 from voicestream.streams.topic import Topic
 
 if TYPE_CHECKING:

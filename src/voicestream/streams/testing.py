@@ -9,22 +9,22 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
+from voicestream.streams.avro.codec import Codec
 from voicestream.streams.clock import use_clock
-from voicestream.streams.codec import Codec
 from voicestream.streams.dead_letter import DeadLetter, LetterReplay
-from voicestream.streams.entries import checksum
-from voicestream.streams.environment import Environment
 from voicestream.streams.message import Message, Outgoing, TopicPartition
 from voicestream.streams.record import Record
-from voicestream.streams.rocks import Position
-from voicestream.streams.runner import changelog_topic
+from voicestream.streams.runtime.environment import Environment
+from voicestream.streams.runtime.runner import changelog_topic
+from voicestream.streams.runtime.task import PunctuatorTask, task_of
 from voicestream.streams.stage import Stage
-from voicestream.streams.state import Backend, Change, Store
+from voicestream.streams.state.entries import checksum
+from voicestream.streams.state.rocks import Position
+from voicestream.streams.state.store import Backend, Change, Store
 from voicestream.streams.table import GlobalTable
-from voicestream.streams.task import PunctuatorTask, task_of
 from voicestream.streams.topic import Topic
-from voicestream.streams.topology import all_topics
-from voicestream.streams.topology_checks import check, refuse
+from voicestream.streams.topology.checks import check, refuse
+from voicestream.streams.topology.model import all_topics
 
 R = TypeVar("R", bound=Record)
 

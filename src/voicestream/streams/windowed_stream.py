@@ -9,7 +9,7 @@ from voicestream.streams.errors import TopologyError
 from voicestream.streams.kinds import Kinds, only_kind
 from voicestream.streams.operators.node import Node
 from voicestream.streams.operators.windowed import Close, KeyWindows, Window
-from voicestream.streams.state import Store
+from voicestream.streams.state.store import Store
 from voicestream.streams.windows import Windowed, Windows
 
 if TYPE_CHECKING:

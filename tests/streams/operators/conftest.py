@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.streams import shop
-from voicestream.streams import state as state_module
+from voicestream.streams.state import store as state_module
 
 IN_MEMORY = "/dev/shm"
 

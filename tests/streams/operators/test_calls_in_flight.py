@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.streams.shop import CODEC, Click, click, clicks, letters, views
-from voicestream.streams.environment import Environment
 from voicestream.streams.message import Message, TopicPartition
-from voicestream.streams.runner import AgentRunner
+from voicestream.streams.runtime.environment import Environment
+from voicestream.streams.runtime.runner import AgentRunner
 from voicestream.streams.stage import Stage
 
 HERE = TopicPartition(clicks.name, 0)

@@ -8,7 +8,7 @@ from tests.streams.shop import Click, Pair, Total, at, click, clicks, drive, lat
 from voicestream.streams.aggregators import Collect
 from voicestream.streams.operators.keyed import Every
 from voicestream.streams.stage import Stage
-from voicestream.streams.state import State
+from voicestream.streams.state.store import State
 from voicestream.streams.windows import Windowed, hopping, sliding, tumbling
 
 CUTS = pytest.mark.parametrize("at_once", [1, 2, 3, 100])

@@ -7,7 +7,7 @@ from voicestream.streams.message import Outgoing
 from voicestream.streams.operators.keyed import Every
 from voicestream.streams.policies import ErrorPolicy, Retry
 from voicestream.streams.stage import Stage
-from voicestream.streams.state import State
+from voicestream.streams.state.store import State
 from voicestream.streams.topic import Topic
 from voicestream.streams.windows import tumbling
 

@@ -3,7 +3,7 @@
 from tests.streams.shop import Click, Pair, Profile, at, click, clicks, drive, late, pairs, profiles, views
 from voicestream.streams.operators.keyed import Every
 from voicestream.streams.stage import Stage
-from voicestream.streams.state import State
+from voicestream.streams.state.store import State
 from voicestream.streams.testing import TopologyTestDriver
 
 

@@ -11,7 +11,7 @@ from tests.streams.operators.oracle import END, Outcome, Script, add, end, few, 
 from tests.streams.shop import Click, Pair, Total, at, click, clicks, late, pairs, totals, views
 from voicestream.streams.operators.keyed import Every
 from voicestream.streams.stage import Stage
-from voicestream.streams.state import State
+from voicestream.streams.state.store import State
 from voicestream.streams.stream import Stream
 from voicestream.streams.topic import Topic
 from voicestream.streams.windows import Windowed, tumbling

@@ -1,13 +1,13 @@
 """Several partitions in one run, and event time by where records come from."""
 
 from tests.streams.shop import CODEC, Click, click, clicks, letters, views
-from voicestream.streams.environment import Environment
 from voicestream.streams.message import Message, TopicPartition
 from voicestream.streams.operators.sink import ORIGIN
 from voicestream.streams.operators.source import BEGINNING, EventTime, Source
+from voicestream.streams.runtime.environment import Environment
+from voicestream.streams.runtime.task import task_of
 from voicestream.streams.stage import Stage
-from voicestream.streams.state import State
-from voicestream.streams.task import task_of
+from voicestream.streams.state.store import State
 
 
 def copy_of(partition: int, offset: int, of: int, user: str) -> Message:

@@ -5,7 +5,7 @@ import pytest
 from tests.streams.shop import Click, at, click, clicks, drive
 from voicestream.streams.operators.keyed import Every
 from voicestream.streams.stage import Stage
-from voicestream.streams.state import State
+from voicestream.streams.state.store import State
 
 
 @pytest.mark.parametrize("time", ["wall", "stream"])

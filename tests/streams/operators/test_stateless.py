@@ -9,7 +9,7 @@ from voicestream.streams.errors import TopologyError
 from voicestream.streams.policies import ErrorPolicy, Retry
 from voicestream.streams.record import Record
 from voicestream.streams.stage import Stage
-from voicestream.streams.state import State
+from voicestream.streams.state.store import State
 from voicestream.streams.topic import Topic
 
 

@@ -22,7 +22,7 @@ from tests.streams.shop import (
 from voicestream.streams.errors import TopologyError
 from voicestream.streams.operators.keyed import Every
 from voicestream.streams.stage import Stage
-from voicestream.streams.state import State
+from voicestream.streams.state.store import State
 from voicestream.streams.testing import WorkerKilled
 from voicestream.streams.topic import Topic
 from voicestream.streams.windows import session, sliding, tumbling

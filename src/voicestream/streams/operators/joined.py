@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 from voicestream.streams.joins.rows import Buffers, Joined, StreamJoin
-from voicestream.streams.metrics import METRICS
 from voicestream.streams.operators.keyed import TimedNode
 from voicestream.streams.operators.node import Item, Node, Port, Run
-from voicestream.streams.state import State, Store
+from voicestream.streams.runtime.metrics import METRICS
+from voicestream.streams.state.store import State, Store
 
 
 class Join(TimedNode[Buffers[Any, Any]]):

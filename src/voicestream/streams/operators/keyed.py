@@ -10,7 +10,7 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar
 from voicestream.streams.durations import Duration, parse_duration
 from voicestream.streams.message import Message
 from voicestream.streams.operators.node import Item, Node, Run
-from voicestream.streams.state import Fence, State, Store
+from voicestream.streams.state.store import Fence, State, Store
 
 S = TypeVar("S")
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from voicestream.streams.message import Message, Outgoing
 from voicestream.streams.policies import Step
-from voicestream.streams.state import Store
+from voicestream.streams.state.store import Store
 
 CLOCK = ""
 """Stands for a topic, where the clock and no record drives event time; its offsets are event times."""

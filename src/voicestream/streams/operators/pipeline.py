@@ -11,7 +11,7 @@ from voicestream.streams.operators.sink import To
 from voicestream.streams.operators.source import Source
 from voicestream.streams.operators.windowed import Window
 from voicestream.streams.policies import ErrorPolicy
-from voicestream.streams.state import Store
+from voicestream.streams.state.store import Store
 from voicestream.streams.topic import Topic
 
 

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from voicestream.streams.environment import Environment
 from voicestream.streams.errors import EncodeError, RegistryError
 from voicestream.streams.message import MAX_VALUE_BYTES, Headers, Message, Outgoing
 from voicestream.streams.operators.node import CLOCK, Item, Node, Position, Run
+from voicestream.streams.runtime.environment import Environment
 from voicestream.streams.topic import Topic
 
 ORIGIN = "streams-origin"

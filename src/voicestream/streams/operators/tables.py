@@ -8,7 +8,7 @@ from voicestream.streams.joins.rows import How
 from voicestream.streams.joins.tables import Outcome, Sides, change
 from voicestream.streams.operators.keyed import KeyedNode, snapshot
 from voicestream.streams.operators.node import Item, Node, Run
-from voicestream.streams.state import Store
+from voicestream.streams.state.store import Store
 
 
 class Change(NamedTuple):

@@ -11,18 +11,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from voicestream.streams.clock import now_ms
-from voicestream.streams.environment import Environment
 from voicestream.streams.errors import DecodeError, RegistryError
-from voicestream.streams.failures import NOWHERE, Failures
-from voicestream.streams.inputs import Inputs, key_of
 from voicestream.streams.message import Event, Message, Outgoing, TopicPartition
-from voicestream.streams.metrics import METRICS
 from voicestream.streams.middleware.base import Call
 from voicestream.streams.operators.node import CLOCK, Item, Node, Run
 from voicestream.streams.operators.pipeline import Pipeline
 from voicestream.streams.operators.sink import To, position_of
 from voicestream.streams.operators.source import BEGINNING, EventTime, Source
 from voicestream.streams.policies import Action, Retry, Step, final, last
+from voicestream.streams.runtime.environment import Environment
+from voicestream.streams.runtime.failures import NOWHERE, Failures
+from voicestream.streams.runtime.inputs import Inputs, key_of
+from voicestream.streams.runtime.metrics import METRICS
 from voicestream.streams.stage import Agent
 
 log = logging.getLogger(__name__)

@@ -6,10 +6,10 @@ from typing import Any, Generic, Literal, TypeVar
 import msgspec
 
 from voicestream.streams.aggregators import Aggregator
-from voicestream.streams.metrics import METRICS
 from voicestream.streams.operators.keyed import TimedNode, snapshot
 from voicestream.streams.operators.node import Item, Port, Run
-from voicestream.streams.state import State, Store
+from voicestream.streams.runtime.metrics import METRICS
+from voicestream.streams.state.store import State, Store
 from voicestream.streams.windows import Pane, Windowed, Windows
 from voicestream.streams.windows.panes import OPEN
 from voicestream.streams.windows.slides import Sliding

@@ -9,10 +9,10 @@ from typing import Any
 from voicestream.streams.declarations import carrying
 from voicestream.streams.errors import TopologyError
 from voicestream.streams.record import Record
-from voicestream.streams.runner import changelog_topic
+from voicestream.streams.runtime.runner import changelog_topic
 from voicestream.streams.stage import Agent, Punctuator, Stage
 from voicestream.streams.topic import Topic
-from voicestream.streams.topology import copartitioned, parts, sent, taken
+from voicestream.streams.topology.model import copartitioned, parts, sent, taken
 
 Counts = Mapping[str, int]
 

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from voicestream.streams.clock import now_ms
-from voicestream.streams.delivery import Send
 from voicestream.streams.message import TopicPartition
-from voicestream.streams.metrics import METRICS
-from voicestream.streams.recovery import Owned, keep_warm, recover
-from voicestream.streams.rocks import WorkerFolder
-from voicestream.streams.runner import send_changes
+from voicestream.streams.runtime.delivery import Send
+from voicestream.streams.runtime.metrics import METRICS
+from voicestream.streams.runtime.recovery import Owned, keep_warm, recover
+from voicestream.streams.runtime.runner import send_changes
+from voicestream.streams.runtime.work import Work
 from voicestream.streams.stage import Stage
-from voicestream.streams.state import Backend, Store
-from voicestream.streams.work import Work
+from voicestream.streams.state.rocks import WorkerFolder
+from voicestream.streams.state.store import Backend, Store
 
 EXPIRE_AT_LEAST_S, EXPIRE_AT_MOST_S = 0.5, 60.0  # between two looks for entries whose time to live is over
 

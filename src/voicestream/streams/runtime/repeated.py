@@ -11,7 +11,7 @@ LOGGERS = (
     "aiokafka.consumer.fetcher",
     "aiokafka.consumer.group_coordinator",
     "aiokafka.producer.sender",
-    "voicestream.streams.producer.rdkafka",
+    "voicestream.streams.runtime.producer.rdkafka",
 )
 _KINDS = 1_000  # of messages that are told apart
 

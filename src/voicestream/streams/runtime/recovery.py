@@ -15,12 +15,12 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka import TopicPartition as KafkaTopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError, UnknownTopicOrPartitionError
 
-from voicestream.streams.entries import checksum
 from voicestream.streams.errors import StreamsError
-from voicestream.streams.metrics import METRICS
-from voicestream.streams.rocks import Position
-from voicestream.streams.runner import changelog_topic
-from voicestream.streams.state import Store
+from voicestream.streams.runtime.metrics import METRICS
+from voicestream.streams.runtime.runner import changelog_topic
+from voicestream.streams.state.entries import checksum
+from voicestream.streams.state.rocks import Position
+from voicestream.streams.state.store import Store
 
 log = logging.getLogger(__name__)
 

@@ -17,10 +17,10 @@ from aiohttp import web
 from aiokafka.partitioner import DefaultPartitioner
 
 from voicestream.streams.errors import StreamsError
-from voicestream.streams.group import Group
 from voicestream.streams.operators.windowed import KeyWindows
+from voicestream.streams.runtime.group import Group
 from voicestream.streams.stage import Stage
-from voicestream.streams.state import Store
+from voicestream.streams.state.store import Store
 
 log = logging.getLogger(__name__)
 

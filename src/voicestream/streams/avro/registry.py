@@ -6,8 +6,8 @@ from typing import Any
 
 import fastavro
 
+from voicestream.streams.avro.schemas import Schema
 from voicestream.streams.errors import DecodeError, RegistryError, StreamsError
-from voicestream.streams.schemas import Schema
 
 NOT_FOUND = 404
 TOO_MANY = 429

@@ -7,7 +7,7 @@ from typing import Any
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from voicestream.streams.state import Store
+from voicestream.streams.state.store import Store
 
 _LABELS = ("stage", "agent")
 

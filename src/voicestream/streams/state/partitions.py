@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from voicestream.streams.entries import (
+from voicestream.streams.state.entries import (
     META_KEY,
     NIL,
     Fence,
@@ -18,7 +18,7 @@ from voicestream.streams.entries import (
     is_behind,
     unpack,
 )
-from voicestream.streams.rocks import Position, RocksCopy
+from voicestream.streams.state.rocks import Position, RocksCopy
 
 S = TypeVar("S")
 

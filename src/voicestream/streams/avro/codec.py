@@ -12,9 +12,9 @@ from typing import Any, NamedTuple, Protocol
 import fastavro
 import msgspec
 
+from voicestream.streams.avro.schemas import Schema, SchemaSet
 from voicestream.streams.errors import DecodeError, EncodeError
 from voicestream.streams.record import Record
-from voicestream.streams.schemas import Schema, SchemaSet
 from voicestream.streams.topic import Topic
 
 SINGLE_OBJECT = b"\xc3\x01"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from voicestream.streams.durations import format_duration
-from voicestream.streams.topology import AgentNode, Graph, PunctuatorNode, StoreNode, TopicNode
+from voicestream.streams.topology.model import AgentNode, Graph, PunctuatorNode, StoreNode, TopicNode
 
 _MERMAID = {"topic": '(["{}"])', "external": '[/"{}"/]', "repartition": '{{{{"{}"}}}}'}
 _DOT = {"topic": "shape=oval", "external": "shape=parallelogram", "repartition": "shape=hexagon"}

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from voicestream.streams.entries import RESERVED
-from voicestream.streams.environment import Environment
 from voicestream.streams.errors import DecodeError, StreamsError
-from voicestream.streams.failures import Failures
 from voicestream.streams.message import REPLAYED_FOR, Event, Message, Outgoing
 from voicestream.streams.middleware.retries import while_away
 from voicestream.streams.policies import Retry, final
 from voicestream.streams.record import Record
+from voicestream.streams.runtime.environment import Environment
+from voicestream.streams.runtime.failures import Failures
 from voicestream.streams.stage import Agent
+from voicestream.streams.state.entries import RESERVED
 
 
 class Inputs:

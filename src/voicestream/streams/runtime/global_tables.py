@@ -9,11 +9,11 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka import TopicPartition as KafkaTopicPartition
 from aiokafka.errors import KafkaError
 
-from voicestream.streams.delivery import Send
-from voicestream.streams.environment import Environment
 from voicestream.streams.errors import RegistryError, StreamsError
-from voicestream.streams.failures import Failures
 from voicestream.streams.message import Message, Outgoing
+from voicestream.streams.runtime.delivery import Send
+from voicestream.streams.runtime.environment import Environment
+from voicestream.streams.runtime.failures import Failures
 from voicestream.streams.stage import Stage
 from voicestream.streams.table import GlobalTable
 

@@ -6,19 +6,19 @@ from functools import partial
 from typing import Any
 
 from voicestream.streams.clock import now_ms
-from voicestream.streams.environment import Environment
 from voicestream.streams.errors import EncodeError
-from voicestream.streams.failures import Failures
-from voicestream.streams.inputs import Inputs, key_of
 from voicestream.streams.message import MAX_VALUE_BYTES, Event, Keyed, Message, Outgoing, Result, TopicPartition
-from voicestream.streams.metrics import METRICS
 from voicestream.streams.middleware.base import Call
 from voicestream.streams.middleware.retries import while_away
 from voicestream.streams.operators.task import PipelineTask
 from voicestream.streams.policies import BatchError, Retry, final, last
 from voicestream.streams.record import Record
+from voicestream.streams.runtime.environment import Environment
+from voicestream.streams.runtime.failures import Failures
+from voicestream.streams.runtime.inputs import Inputs, key_of
+from voicestream.streams.runtime.metrics import METRICS
 from voicestream.streams.stage import Agent, Processor, Punctuator
-from voicestream.streams.state import Fence, State, Store
+from voicestream.streams.state.store import Fence, State, Store
 from voicestream.streams.topic import Topic
 
 log = logging.getLogger(__name__)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from voicestream.streams.codec import Codec
+from voicestream.streams.avro.codec import Codec
 from voicestream.streams.dead_letter import DeadLetter, LetterReplay
 from voicestream.streams.middleware.base import Middleware, chain
 from voicestream.streams.middleware.retries import Retries

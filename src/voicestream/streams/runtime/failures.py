@@ -8,10 +8,10 @@ import msgspec
 
 from voicestream.streams.clock import now_ms
 from voicestream.streams.dead_letter import DeadLetter
-from voicestream.streams.environment import Environment
 from voicestream.streams.message import MAX_VALUE_BYTES, Message, Outgoing
-from voicestream.streams.metrics import METRICS
 from voicestream.streams.policies import Action, Step
+from voicestream.streams.runtime.environment import Environment
+from voicestream.streams.runtime.metrics import METRICS
 
 log = logging.getLogger(__name__)
 

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-from voicestream.streams.entries import META_KEY, NIL, Fence, checksum, pack
-from voicestream.streams.partitions import Partition
-from voicestream.streams.rocks import Position
+from voicestream.streams.state.entries import META_KEY, NIL, Fence, checksum, pack
+from voicestream.streams.state.partitions import Partition
+from voicestream.streams.state.rocks import Position
 
 S = TypeVar("S")
 

@@ -8,9 +8,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from voicestream.streams.errors import SendError
-from voicestream.streams.failures import Failures
 from voicestream.streams.message import Outgoing
 from voicestream.streams.policies import Action, Retry, last
+from voicestream.streams.runtime.failures import Failures
 
 Send = Callable[[Iterable[Outgoing]], Awaitable[Sequence[int] | None]]
 """Sends, and gives the offsets, where they are known, when the broker has all of it."""

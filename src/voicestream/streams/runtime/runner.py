@@ -10,15 +10,15 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from voicestream.streams.clock import now_ms
-from voicestream.streams.delivery import Send, deliver
-from voicestream.streams.environment import Environment
 from voicestream.streams.message import Message, Outgoing, TopicPartition
-from voicestream.streams.metrics import METRICS
-from voicestream.streams.queues import FifoQueue, KeyedQueue, OffsetTracker
+from voicestream.streams.runtime.delivery import Send, deliver
+from voicestream.streams.runtime.environment import Environment
+from voicestream.streams.runtime.metrics import METRICS
+from voicestream.streams.runtime.queues import FifoQueue, KeyedQueue, OffsetTracker
+from voicestream.streams.runtime.task import PunctuatorTask, task_of
+from voicestream.streams.runtime.work import Work
 from voicestream.streams.stage import Agent
-from voicestream.streams.state import Store
-from voicestream.streams.task import PunctuatorTask, task_of
-from voicestream.streams.work import Work
+from voicestream.streams.state.store import Store
 
 log = logging.getLogger(__name__)
 

@@ -21,22 +21,22 @@ from faust.transport.consumer import RecordMap
 from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
 from faust.types import TP
 
-from voicestream.streams.environment import Environment
 from voicestream.streams.errors import StreamsError, TopologyError
-from voicestream.streams.global_tables import GlobalTables
-from voicestream.streams.group import Group
-from voicestream.streams.keeper import StateConfig, StoreKeeper
 from voicestream.streams.message import Message, Outgoing, TopicPartition
-from voicestream.streams.metrics import METRICS
-from voicestream.streams.producer import BatchProducer, producer_options
-from voicestream.streams.queries import QueryConfig, QueryServer
-from voicestream.streams.repeated import limit_repeated
-from voicestream.streams.runner import AgentRunner, run_punctuator
+from voicestream.streams.runtime.environment import Environment
+from voicestream.streams.runtime.global_tables import GlobalTables
+from voicestream.streams.runtime.group import Group
+from voicestream.streams.runtime.keeper import StateConfig, StoreKeeper
+from voicestream.streams.runtime.metrics import METRICS
+from voicestream.streams.runtime.producer import BatchProducer, producer_options
+from voicestream.streams.runtime.queries import QueryConfig, QueryServer
+from voicestream.streams.runtime.repeated import limit_repeated
+from voicestream.streams.runtime.runner import AgentRunner, run_punctuator
+from voicestream.streams.runtime.task import PunctuatorTask
+from voicestream.streams.runtime.work import Work
 from voicestream.streams.stage import Stage
-from voicestream.streams.task import PunctuatorTask
-from voicestream.streams.topology import all_topics
-from voicestream.streams.topology_checks import check, refuse
-from voicestream.streams.work import Work
+from voicestream.streams.topology.checks import check, refuse
+from voicestream.streams.topology.model import all_topics
 
 log = logging.getLogger(__name__)
 

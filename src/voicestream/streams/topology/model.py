@@ -9,9 +9,9 @@ from typing import Any, Literal
 import msgspec
 
 from voicestream.streams.record import Record
-from voicestream.streams.runner import changelog_topic
+from voicestream.streams.runtime.runner import changelog_topic
 from voicestream.streams.stage import Agent, Punctuator, Stage
-from voicestream.streams.state import Store
+from voicestream.streams.state.store import Store
 from voicestream.streams.topic import Topic
 
 Kind = Literal["topic", "external", "repartition"]

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Generic, Literal, TypeVar
 
 from voicestream.streams.clock import now_ms
-from voicestream.streams.entries import (
+from voicestream.streams.errors import StreamsError
+from voicestream.streams.state.entries import (
     META_KEY,
     RESERVED,
     Fence,
@@ -22,10 +23,9 @@ from voicestream.streams.entries import (
     Values,
     advance,
 )
-from voicestream.streams.errors import StreamsError
-from voicestream.streams.partitions import Partition, Partitions
-from voicestream.streams.rocks import Position
-from voicestream.streams.unsent import Change, Unsent
+from voicestream.streams.state.partitions import Partition, Partitions
+from voicestream.streams.state.rocks import Position
+from voicestream.streams.state.unsent import Change, Unsent
 
 __all__ = ["META_KEY", "Backend", "Change", "Fence", "Meta", "State", "Store"]
 
