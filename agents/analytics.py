@@ -63,7 +63,7 @@ def _queue_and_agent(result: UtteranceResult) -> str:
     return f"{result.queue or ''}/{result.agent or ''}"
 
 
-heard = stage.stream(topics.results, time=_event_time, idle="60s").process(call_figures, state=calls)
+heard = stage.stream(topics.results, time=_event_time).process(call_figures, state=calls)
 heard.of(CallMetric).to(topics.metrics)
 
 by_minute = (

@@ -2,7 +2,7 @@
 
 from itertools import count
 
-from benchmarks.streams.runtime.work import AUDIO, FRAME, KEYS, MINUTE_MS, Output, Phase, call_id, queue
+from benchmarks.streams.work import AUDIO, FRAME, KEYS, MINUTE_MS, Output, Phase, call_id, queue
 
 PHASE = Phase(number=10_000, start_ms=120 * MINUTE_MS, events=2 * KEYS)
 

@@ -7,7 +7,6 @@ import argparse
 import os
 import time
 
-from benchmarks.streams.runtime.work import JOBS, Phase
 from confluent_kafka import KafkaException
 
 from benchmarks import page
@@ -15,6 +14,7 @@ from benchmarks.streams.kafka import Kafka
 from benchmarks.streams.measure import FailedError, Figures, Size, measure
 from benchmarks.streams.peers import PEERS, Installed, NotAvailableError, Peer, Variant
 from benchmarks.streams.report import TITLE, Row, line, section
+from benchmarks.streams.work import JOBS, Phase
 from tests.kafka.broker import POM, KafkaBroker, reason_not_available
 
 COMMAND = "make bench-streams"

@@ -4,9 +4,10 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from benchmarks.streams.runtime.work import RESULT, Output
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+
+from benchmarks.streams.work import RESULT, Output
 
 PARTITIONS = 4
 

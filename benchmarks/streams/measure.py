@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from itertools import count, pairwise
 from pathlib import Path
 
-from benchmarks.streams.runtime.work import KEYS, PHASE_MS, SCHEMAS, Checked, Job, Phase, calls
-
 from benchmarks.streams.kafka import PARTITIONS, Kafka
 from benchmarks.streams.peers import Installed, Peer, Variant
+from benchmarks.streams.work import KEYS, PHASE_MS, SCHEMAS, Checked, Job, Phase, calls
 from voicestream.embedded.child import Child
 from voicestream.errors import EmbeddedError
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.streams.runtime.work import Job
+from benchmarks.streams.work import Job
 
 HERE = Path(__file__).parent
 WORKERS = HERE / "workers"

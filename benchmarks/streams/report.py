@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from benchmarks.streams.runtime.work import JOBS, KEYS
-
 from benchmarks.streams.measure import RATE, Figures, Size
 from benchmarks.streams.peers import Peer, Variant
+from benchmarks.streams.work import JOBS, KEYS
 
 TITLE = "The library beside its peers"
 

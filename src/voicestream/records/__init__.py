@@ -1,7 +1,6 @@
 """The records of every topic; their fields are documented in ``schemas/*.avsc``."""
 
 from voicestream.records.audio import AudioChunk, SpeechSegment
-from voicestream.records.base import CallRecord
 from voicestream.records.call import CallEvent, EndOfCall, EndOfUtterance
 from voicestream.records.metrics import CallMetric, WindowMetric
 from voicestream.records.results import CallSummary, InsightRef, UtteranceResult
@@ -13,7 +12,6 @@ __all__ = [
     "AudioChunk",
     "CallEvent",
     "CallMetric",
-    "CallRecord",
     "CallSummary",
     "EndOfCall",
     "EndOfUtterance",
