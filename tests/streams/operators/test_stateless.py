@@ -6,6 +6,7 @@ import pytest
 
 from tests.streams.shop import Click, click, clicks, drive, letters, totals, values, views
 from voicestream.streams.errors import TopologyError
+from voicestream.streams.operators.keyed import Every
 from voicestream.streams.policies import ErrorPolicy, Retry
 from voicestream.streams.record import Record
 from voicestream.streams.stage import Stage
@@ -264,3 +265,8 @@ def test_names_that_no_broker_takes_are_refused_when_they_are_declared(name):
     for declare in (Stage, lambda n: Topic(n, Click), lambda n: Stage("s").store(f"a {n}", int)):
         with pytest.raises(TopologyError, match="Kafka's names have letters"):
             declare(name)
+
+
+def test_a_punctuator_of_no_duration_is_refused_when_it_is_declared():
+    with pytest.raises(TopologyError, match="duration 'soon'"):
+        Every("soon", print)

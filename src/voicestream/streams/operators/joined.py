@@ -5,7 +5,7 @@ from typing import Any
 
 from voicestream.streams.joins.rows import Buffers, Joined, StreamJoin
 from voicestream.streams.operators.keyed import TimedNode
-from voicestream.streams.operators.node import Item, Node, Port, Run
+from voicestream.streams.operators.node import Item, Node, Port, Run, by_time
 from voicestream.streams.runtime.metrics import METRICS
 from voicestream.streams.state.store import State, Store
 
@@ -31,18 +31,14 @@ class Join(TimedNode[Buffers[Any, Any]]):
 
     async def side(self, of_left: bool, items: list[Item], run: Run) -> None:
         """Take records of one side."""
-        stale = run.stale(self._store)
         add = self._join.add_left if of_left else self._join.add_right
         made: list[Item] = []
         late: list[Item] = []
         for item in items:
             key, value, time_ms, watermark_ms, partition, source = item
-            number = source if source >= 0 else ~source
             mark_ms = watermark_ms - self.behind_ms
             if self.deadlines(partition).next_ms <= mark_ms:
-                made += self.expired(partition, mark_ms, ~number, run)
-            if number in stale:
-                continue
+                made += self.expired(partition, mark_ms, by_time(source), run)
             state = self.take(item, run)
             if state is None:
                 continue

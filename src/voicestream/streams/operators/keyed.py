@@ -4,12 +4,12 @@ import copy
 import heapq
 import inspect
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from voicestream.streams.durations import Duration, parse_duration
 from voicestream.streams.message import Message
-from voicestream.streams.operators.node import Item, Node, Run
+from voicestream.streams.operators.node import Item, Node, Run, by_time
 from voicestream.streams.state.store import Fence, State, Store
 
 S = TypeVar("S")
@@ -27,6 +27,11 @@ class _Opened(NamedTuple):
     before: Fence
     applied: Fence
 
+    def note(self, message: Message) -> None:
+        """The entry has applied ``message``."""
+        if message.offset > self.applied.get(message.topic, -1):
+            self.applied[message.topic] = message.offset
+
 
 class KeyedNode(Node, Generic[S]):
     """A node that keeps an entry a key."""
@@ -43,21 +48,20 @@ class KeyedNode(Node, Generic[S]):
     def open(self, partition: int, key: str, message: Message | None = None) -> State[S]:
         """The entry of ``key``, which ``message`` changes; it is saved when the run is over."""
         opened = self._enter(partition, key)
-        if message is not None and message.offset > opened.applied.get(message.topic, -1):
-            opened.applied[message.topic] = message.offset
+        if message is not None:
+            opened.note(message)
         return opened.state
 
     def take(self, item: Item, run: Run) -> State[S] | None:
-        """The entry of the key of ``item``; ``None`` where it has applied the item's message before."""
-        opened = self._opened.get((item.partition, item.key))
-        if opened is None:
-            opened = self._enter(item.partition, item.key)
+        """The entry of the key of ``item``; ``None`` where the store or the entry has applied its message before."""
+        if ~by_time(item.source) in run.stale(self._store):
+            return None
+        opened = self._enter(item.partition, item.key)
         message = run.message(item.source)
         if message is not None:
             if opened.before.get(message.topic, -1) >= message.offset:
                 return None
-            if message.offset > opened.applied.get(message.topic, -1):
-                opened.applied[message.topic] = message.offset
+            opened.note(message)
         return opened.state
 
     def kept(self, item: Item, state: State[S]) -> S | None:
@@ -203,10 +207,10 @@ class Every:
     interval: Duration
     function: Callable[[int, State[Any]], Any]
     time: Literal["wall", "stream"] = "wall"
+    interval_ms: int = field(init=False)
 
-    @property
-    def interval_ms(self) -> int:
-        return parse_duration(self.interval)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "interval_ms", parse_duration(self.interval))  # once, not with every record
 
 
 class Process(KeyedNode[S]):
@@ -224,14 +228,10 @@ class Process(KeyedNode[S]):
         self._partitions: Sequence[int] = ()
 
     async def process(self, items: list[Item], run: Run) -> None:
-        stale = run.stale(self._store)
         made: list[Item] = []
         for item in items:
-            number = item.source if item.source >= 0 else ~item.source
             if self.by_stream:
-                made += await self._punctuate(item.partition, item.watermark_ms, ~number, run)
-            if number in stale:
-                continue
+                made += await self._punctuate(item.partition, item.watermark_ms, by_time(item.source), run)
             state = self.take(item, run)
             if state is None:
                 continue

@@ -91,7 +91,7 @@ class Run:
         self.undo = self.undo or not node.guards_state
 
     def stale(self, store: Store[Any]) -> frozenset[int]:
-        """The messages that ``store`` has applied before: it took them, and the worker died before it could commit."""
+        """The numbers of the messages that ``store`` has applied before, and the worker died before it could commit."""
         found = self._stale.get(store.name)
         if found is None:
             fences: dict[int, Mapping[str, tuple[int, int]]] = {}
@@ -116,6 +116,11 @@ class Run:
         """The message that an item came of, or that let it pass; ``None``: the clock on the wall did."""
         sources = self.sources(source)
         return self.messages[sources[-1]] if sources else None
+
+
+def by_time(source: int) -> int:
+    """The source of what time brings forth when an item of ``source`` comes."""
+    return source if source < 0 else ~source
 
 
 class Node:

@@ -35,12 +35,9 @@ class Materialised(KeyedNode[Any], KeyedView):
         return self._store.open(partition, key).value
 
     async def process(self, items: list[Item], run: Run) -> None:
-        stale = run.stale(self._store)
         changes: list[Item] = []
         tell = bool(self.children)
         for item in items:
-            if (item.source if item.source >= 0 else ~item.source) in stale:
-                continue
             state = self.take(item, run)
             if state is None:
                 continue

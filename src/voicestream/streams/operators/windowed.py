@@ -7,7 +7,7 @@ import msgspec
 
 from voicestream.streams.aggregators import Aggregator
 from voicestream.streams.operators.keyed import TimedNode, snapshot
-from voicestream.streams.operators.node import Item, Port, Run
+from voicestream.streams.operators.node import Item, Port, Run, by_time
 from voicestream.streams.runtime.metrics import METRICS
 from voicestream.streams.state.store import State, Store
 from voicestream.streams.windows import Pane, Windowed, Windows
@@ -74,7 +74,6 @@ class Window(TimedNode[KeyWindows[Any]]):
         store.in_use = lambda known: bool(known.panes)
 
     async def process(self, items: list[Item], run: Run) -> None:
-        stale = run.stale(self._store)
         late: list[Item] = []
         current: list[Item] = []
         final: list[Item] = []
@@ -82,12 +81,9 @@ class Window(TimedNode[KeyWindows[Any]]):
         tell = bool(self.current.children)
         for item in items:
             key, value, time_ms, watermark_ms, partition, source = item
-            number = source if source >= 0 else ~source
             mark_ms = watermark_ms - self.behind_ms
             if not by_key and self.deadlines(partition).next_ms <= mark_ms:
-                final += self.expired(partition, mark_ms, ~number, run)
-            if number in stale:
-                continue
+                final += self.expired(partition, mark_ms, by_time(source), run)
             state = self.take(item, run)
             if state is None:
                 continue
@@ -113,7 +109,7 @@ class Window(TimedNode[KeyWindows[Any]]):
                 run.fail(self, item, error)
                 continue
             if by_key:
-                final += self._closed(state, mark_ms, watermark_ms, ~number, run)
+                final += self._closed(state, mark_ms, watermark_ms, by_time(source), run)
             else:
                 self.schedule(state)
         if late:
