@@ -41,6 +41,10 @@ class SttError(VoicestreamError):
     """An engine of speech to text that is missing, can't be loaded, or fails."""
 
 
+class SttUnavailable(SttError):
+    """An engine that can't be reached, is full or too slow now: the same clip may succeed later, or elsewhere."""
+
+
 class SentimentError(VoicestreamError):
     """A model of text sentiment that is missing, can't be loaded, or fails."""
 

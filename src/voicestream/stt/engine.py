@@ -27,12 +27,14 @@ _log = logging.getLogger(__name__)
 class Clip:
     """A piece of mono speech: int16 samples, the rate in Hz (8000 or 16000), and its language if that is known.
 
-    The language is an ISO 639-1 code; None lets a multilingual model find it out.
+    The language is an ISO 639-1 code; None lets a multilingual model find it out. `interim` marks the words so far of
+    speech that goes on: an engine that is short of time may refuse them before it refuses others.
     """
 
     pcm: Pcm
     sample_rate: int
     language: str | None = None
+    interim: bool = False
 
     @property
     def duration_ms(self) -> int:

@@ -72,44 +72,36 @@ class Mean(_OfTotals[T]):
         return math.fsum(state.parts) / state.count if state.count else None
 
 
-class Min(_OfNumbers[T]):
+class _OfExtremes(_OfNumbers[T]):
+    state_type: Any = float | None
+
+    _further: Callable[[float, float], float]
+
+    def new(self) -> float | None:
+        return None
+
+    def add(self, state: float | None, value: T) -> float | None:
+        return self.merge(state, self._number(value))
+
+    def merge(self, left: float | None, right: float | None) -> float | None:
+        if left is None or right is None:
+            return right if left is None else left
+        return self._further(left, right)
+
+    def result(self, state: float | None) -> float | None:
+        return state
+
+
+class Min(_OfExtremes[T]):
     """The least number, as a float. None of none."""
 
-    state_type: Any = float | None
-
-    def new(self) -> float | None:
-        return None
-
-    def add(self, state: float | None, value: T) -> float | None:
-        return self.merge(state, self._number(value))
-
-    def merge(self, left: float | None, right: float | None) -> float | None:
-        if left is None or right is None:
-            return right if left is None else left
-        return right if right < left else left
-
-    def result(self, state: float | None) -> float | None:
-        return state
+    _further = staticmethod(min)
 
 
-class Max(_OfNumbers[T]):
+class Max(_OfExtremes[T]):
     """The greatest number, as a float. None of none."""
 
-    state_type: Any = float | None
-
-    def new(self) -> float | None:
-        return None
-
-    def add(self, state: float | None, value: T) -> float | None:
-        return self.merge(state, self._number(value))
-
-    def merge(self, left: float | None, right: float | None) -> float | None:
-        if left is None or right is None:
-            return right if left is None else left
-        return right if right > left else left
-
-    def result(self, state: float | None) -> float | None:
-        return state
+    _further = staticmethod(max)
 
 
 def _grow(parts: list[float], x: float) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from voicestream.streams.errors import EncodeError, RegistryError
-from voicestream.streams.message import MAX_VALUE_BYTES, Headers, Message, Outgoing
+from voicestream.streams.message import Headers, Message, Outgoing
 from voicestream.streams.operators.node import CLOCK, Item, Node, Position, Run
 from voicestream.streams.runtime.environment import Environment
 from voicestream.streams.topic import Topic
@@ -44,19 +44,14 @@ class To(Node):
 
     async def process(self, items: list[Item], run: Run) -> None:
         assert self._environment is not None
-        codec, topic = self._environment.codec, self.topic
+        topic = self.topic
         for item in items:
             record, source = item.value, item.source
             try:
                 if record is None and self._tombstones:
                     key, value = item.key, None
                 else:
-                    value = codec.encode(topic, record)
-                    if len(value) > MAX_VALUE_BYTES:
-                        raise EncodeError(
-                            f"{self._origin}: a {type(record).__name__} of {len(value)} bytes: topic {topic.name} "
-                            f"takes at most {MAX_VALUE_BYTES} bytes"
-                        )
+                    value = self._environment.encode(self._origin, topic, record)
                     key = self._key(record) if self._key is not None else own_key(record, item.key)
                 if not isinstance(key, str):
                     raise TypeError(f"{self.label}: the key of a {type(record).__name__} is {key!r}, and keys are text")

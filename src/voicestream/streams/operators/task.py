@@ -44,9 +44,11 @@ class PipelineTask:
         self._time = EventTime(pipeline.sources)
         self._ready: list[Outgoing] = []  # what time brought forth, to be sent with the next messages
         self._stateful: list[Node] = [node for node in pipeline.nodes if node.store is not None]
-        for node in pipeline.nodes:
-            if isinstance(node, To):
-                node.bind(environment, f"{agent.stage}.{agent.name}")
+        sinks = [node for node in pipeline.nodes if isinstance(node, To)]
+        for sink in sinks:
+            sink.bind(environment, f"{agent.stage}.{agent.name}")
+        # Whether it matters where messages are from.
+        self._positioned = bool(self._stateful) or any(sink.traced for sink in sinks)
 
     @property
     def timed(self) -> bool:
@@ -157,7 +159,7 @@ class PipelineTask:
         tried = 0
         while True:
             run = Run([event.message for event in events], now_ms(), frozenset(single))
-            if self._stateful or any(isinstance(n, To) and n.traced for n in self._pipeline.nodes):
+            if self._positioned:
                 run.positions = [position_of(message) for message in run.messages]
             try:
                 await self._feed(run, events, excluded)

@@ -7,7 +7,7 @@ from typing import Any
 
 from voicestream.streams.clock import now_ms
 from voicestream.streams.errors import EncodeError
-from voicestream.streams.message import MAX_VALUE_BYTES, Event, Keyed, Message, Outgoing, Result, TopicPartition
+from voicestream.streams.message import Event, Keyed, Message, Outgoing, Result, TopicPartition
 from voicestream.streams.middleware.base import Call
 from voicestream.streams.middleware.retries import while_away
 from voicestream.streams.operators.task import PipelineTask
@@ -28,7 +28,7 @@ class Outputs:
     """Encodes what an agent returns, for the topic that carries it."""
 
     def __init__(self, environment: Environment, owner: str, topics: Sequence[Topic[Any]]) -> None:
-        self._codec = environment.codec
+        self._environment = environment
         self._owner = owner
         self._topics = topics
         self._topic_of: dict[type, Topic[Any]] = {}
@@ -40,12 +40,7 @@ class Outputs:
     def _message(self, item: Record | Keyed, timestamp_ms: int) -> Outgoing:
         key, record = item if isinstance(item, Keyed) else (None, item)
         topic = self._topic_of.get(type(record)) or self._topic(type(record))
-        value = self._codec.encode(topic, record)
-        if len(value) > MAX_VALUE_BYTES:
-            raise EncodeError(
-                f"{self._owner}: a {type(record).__name__} of {len(value)} bytes: topic {topic.name} takes at most "
-                f"{MAX_VALUE_BYTES} bytes"
-            )
+        value = self._environment.encode(self._owner, topic, record)
         return Outgoing(topic.name, (key if key is not None else record.key).encode(), value, timestamp_ms)
 
     def _topic(self, kind: type) -> Topic[Any]:
