@@ -24,27 +24,27 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\tstt.proto\x12\x12voicestream.stt.v1\"b\n\x06\x46ormat\x12.\n\x08\x65ncoding\x18\x01 \x01(\x0e\x32\x1c.voicestream.stt.v1.Encoding\x12\x16\n\x0esample_rate_hz\x18\x02 \x01(\r\x12\x10\n\x08language\x18\x03 \x01(\t\"N\n\x11TranscribeRequest\x12*\n\x06\x66ormat\x18\x01 \x01(\x0b\x32\x1a.voicestream.stt.v1.Format\x12\r\n\x05\x61udio\x18\x02 \x01(\x0c\"J\n\x04Word\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x10\n\x08start_ms\x18\x02 \x01(\r\x12\x0e\n\x06\x65nd_ms\x18\x03 \x01(\r\x12\x12\n\nconfidence\x18\x04 \x01(\x02\"\xbf\x01\n\nTranscript\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\'\n\x05words\x18\x02 \x03(\x0b\x32\x18.voicestream.stt.v1.Word\x12\x12\n\nconfidence\x18\x03 \x01(\x02\x12\x1d\n\x15no_speech_probability\x18\x04 \x01(\x02\x12\x10\n\x08language\x18\x05 \x01(\t\x12\r\n\x05model\x18\x06 \x01(\t\x12\x10\n\x08queue_ms\x18\x07 \x01(\x02\x12\x14\n\x0cinference_ms\x18\x08 \x01(\x02\"v\n\x10StreamingRequest\x12,\n\x06\x66ormat\x18\x01 \x01(\x0b\x32\x1a.voicestream.stt.v1.FormatH\x00\x12\x0f\n\x05\x61udio\x18\x02 \x01(\x0cH\x00\x12\x18\n\x0e\x65nd_of_segment\x18\x03 \x01(\x08H\x00\x42\t\n\x07request\"g\n\x11StreamingResponse\x12\x0f\n\x07segment\x18\x01 \x01(\r\x12\r\n\x05\x66inal\x18\x02 \x01(\x08\x12\x32\n\ntranscript\x18\x03 \x01(\x0b\x32\x1e.voicestream.stt.v1.Transcript*:\n\x08\x45ncoding\x12\x18\n\x14\x45NCODING_UNSPECIFIED\x10\x00\x12\t\n\x05PCM16\x10\x01\x12\t\n\x05MULAW\x10\x02\x32\xcb\x01\n\x0cSpeechToText\x12S\n\nTranscribe\x12%.voicestream.stt.v1.TranscribeRequest\x1a\x1e.voicestream.stt.v1.Transcript\x12\x66\n\x13StreamingTranscribe\x12$.voicestream.stt.v1.StreamingRequest\x1a%.voicestream.stt.v1.StreamingResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\tstt.proto\x12\x12voicestream.stt.v1\"b\n\x06\x46ormat\x12.\n\x08\x65ncoding\x18\x01 \x01(\x0e\x32\x1c.voicestream.stt.v1.Encoding\x12\x16\n\x0esample_rate_hz\x18\x02 \x01(\r\x12\x10\n\x08language\x18\x03 \x01(\t\"_\n\x11TranscribeRequest\x12*\n\x06\x66ormat\x18\x01 \x01(\x0b\x32\x1a.voicestream.stt.v1.Format\x12\r\n\x05\x61udio\x18\x02 \x01(\x0c\x12\x0f\n\x07interim\x18\x03 \x01(\x08\"J\n\x04Word\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x10\n\x08start_ms\x18\x02 \x01(\r\x12\x0e\n\x06\x65nd_ms\x18\x03 \x01(\r\x12\x12\n\nconfidence\x18\x04 \x01(\x02\"\xbf\x01\n\nTranscript\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\'\n\x05words\x18\x02 \x03(\x0b\x32\x18.voicestream.stt.v1.Word\x12\x12\n\nconfidence\x18\x03 \x01(\x02\x12\x1d\n\x15no_speech_probability\x18\x04 \x01(\x02\x12\x10\n\x08language\x18\x05 \x01(\t\x12\r\n\x05model\x18\x06 \x01(\t\x12\x10\n\x08queue_ms\x18\x07 \x01(\x02\x12\x14\n\x0cinference_ms\x18\x08 \x01(\x02\"\x93\x01\n\x10StreamingRequest\x12,\n\x06\x66ormat\x18\x01 \x01(\x0b\x32\x1a.voicestream.stt.v1.FormatH\x00\x12\x0f\n\x05\x61udio\x18\x02 \x01(\x0cH\x00\x12\x18\n\x0e\x65nd_of_segment\x18\x03 \x01(\x08H\x00\x12\x1b\n\x13interim_interval_ms\x18\x04 \x01(\rB\t\n\x07request\"g\n\x11StreamingResponse\x12\x0f\n\x07segment\x18\x01 \x01(\r\x12\r\n\x05\x66inal\x18\x02 \x01(\x08\x12\x32\n\ntranscript\x18\x03 \x01(\x0b\x32\x1e.voicestream.stt.v1.Transcript*:\n\x08\x45ncoding\x12\x18\n\x14\x45NCODING_UNSPECIFIED\x10\x00\x12\t\n\x05PCM16\x10\x01\x12\t\n\x05MULAW\x10\x02\x32\xcb\x01\n\x0cSpeechToText\x12S\n\nTranscribe\x12%.voicestream.stt.v1.TranscribeRequest\x1a\x1e.voicestream.stt.v1.Transcript\x12\x66\n\x13StreamingTranscribe\x12$.voicestream.stt.v1.StreamingRequest\x1a%.voicestream.stt.v1.StreamingResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'stt_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ENCODING']._serialized_start=708
-  _globals['_ENCODING']._serialized_end=766
+  _globals['_ENCODING']._serialized_start=755
+  _globals['_ENCODING']._serialized_end=813
   _globals['_FORMAT']._serialized_start=33
   _globals['_FORMAT']._serialized_end=131
   _globals['_TRANSCRIBEREQUEST']._serialized_start=133
-  _globals['_TRANSCRIBEREQUEST']._serialized_end=211
-  _globals['_WORD']._serialized_start=213
-  _globals['_WORD']._serialized_end=287
-  _globals['_TRANSCRIPT']._serialized_start=290
-  _globals['_TRANSCRIPT']._serialized_end=481
-  _globals['_STREAMINGREQUEST']._serialized_start=483
-  _globals['_STREAMINGREQUEST']._serialized_end=601
-  _globals['_STREAMINGRESPONSE']._serialized_start=603
-  _globals['_STREAMINGRESPONSE']._serialized_end=706
-  _globals['_SPEECHTOTEXT']._serialized_start=769
-  _globals['_SPEECHTOTEXT']._serialized_end=972
+  _globals['_TRANSCRIBEREQUEST']._serialized_end=228
+  _globals['_WORD']._serialized_start=230
+  _globals['_WORD']._serialized_end=304
+  _globals['_TRANSCRIPT']._serialized_start=307
+  _globals['_TRANSCRIPT']._serialized_end=498
+  _globals['_STREAMINGREQUEST']._serialized_start=501
+  _globals['_STREAMINGREQUEST']._serialized_end=648
+  _globals['_STREAMINGRESPONSE']._serialized_start=650
+  _globals['_STREAMINGRESPONSE']._serialized_end=753
+  _globals['_SPEECHTOTEXT']._serialized_start=816
+  _globals['_SPEECHTOTEXT']._serialized_end=1019
 # @@protoc_insertion_point(module_scope)

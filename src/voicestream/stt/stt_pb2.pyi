@@ -27,12 +27,14 @@ class Format(_message.Message):
     def __init__(self, encoding: _Optional[_Union[Encoding, str]] = ..., sample_rate_hz: _Optional[int] = ..., language: _Optional[str] = ...) -> None: ...
 
 class TranscribeRequest(_message.Message):
-    __slots__ = ("format", "audio")
+    __slots__ = ("format", "audio", "interim")
     FORMAT_FIELD_NUMBER: _ClassVar[int]
     AUDIO_FIELD_NUMBER: _ClassVar[int]
+    INTERIM_FIELD_NUMBER: _ClassVar[int]
     format: Format
     audio: bytes
-    def __init__(self, format: _Optional[_Union[Format, _Mapping]] = ..., audio: _Optional[bytes] = ...) -> None: ...
+    interim: bool
+    def __init__(self, format: _Optional[_Union[Format, _Mapping]] = ..., audio: _Optional[bytes] = ..., interim: _Optional[bool] = ...) -> None: ...
 
 class Word(_message.Message):
     __slots__ = ("text", "start_ms", "end_ms", "confidence")
@@ -67,14 +69,16 @@ class Transcript(_message.Message):
     def __init__(self, text: _Optional[str] = ..., words: _Optional[_Iterable[_Union[Word, _Mapping]]] = ..., confidence: _Optional[float] = ..., no_speech_probability: _Optional[float] = ..., language: _Optional[str] = ..., model: _Optional[str] = ..., queue_ms: _Optional[float] = ..., inference_ms: _Optional[float] = ...) -> None: ...
 
 class StreamingRequest(_message.Message):
-    __slots__ = ("format", "audio", "end_of_segment")
+    __slots__ = ("format", "audio", "end_of_segment", "interim_interval_ms")
     FORMAT_FIELD_NUMBER: _ClassVar[int]
     AUDIO_FIELD_NUMBER: _ClassVar[int]
     END_OF_SEGMENT_FIELD_NUMBER: _ClassVar[int]
+    INTERIM_INTERVAL_MS_FIELD_NUMBER: _ClassVar[int]
     format: Format
     audio: bytes
     end_of_segment: bool
-    def __init__(self, format: _Optional[_Union[Format, _Mapping]] = ..., audio: _Optional[bytes] = ..., end_of_segment: _Optional[bool] = ...) -> None: ...
+    interim_interval_ms: int
+    def __init__(self, format: _Optional[_Union[Format, _Mapping]] = ..., audio: _Optional[bytes] = ..., end_of_segment: _Optional[bool] = ..., interim_interval_ms: _Optional[int] = ...) -> None: ...
 
 class StreamingResponse(_message.Message):
     __slots__ = ("segment", "final", "transcript")
