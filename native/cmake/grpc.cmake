@@ -1,17 +1,4 @@
-# gRPC, protobuf, Eigen and threads from the system, and the code generated from the interface as the library `stt_proto`.
-set(STT_PACKAGES
-    "libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc libeigen3-dev libgtest-dev"
-)
-
-function(stt_require found name)
-  if(NOT found)
-    message(FATAL_ERROR "${name} is missing. On Debian or Ubuntu: apt-get install ${STT_PACKAGES}")
-  endif()
-endfunction()
-
-find_package(Threads REQUIRED)
-find_package(Eigen3 3.4 QUIET NO_MODULE)
-stt_require("${Eigen3_FOUND}" "Eigen 3.4")
+# gRPC, protobuf and GoogleTest from the system, and the code generated from the interface as the library `stt_proto`.
 find_package(GTest QUIET)
 stt_require("${GTest_FOUND}" "GoogleTest")
 find_package(Protobuf QUIET)
