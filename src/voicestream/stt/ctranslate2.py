@@ -19,13 +19,13 @@ from voicestream.stt.engine import Clip, Recognition
 from voicestream.stt.mel import log_mel
 from voicestream.stt.whisper import (
     RATE,
-    UNSPACED,
     Token,
     context_of,
+    language_of,
     max_tokens,
+    recognition_of,
     token_bytes,
     windows,
-    words_of,
 )
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin while they wait starve those that work
@@ -114,7 +114,7 @@ class CTranslate2:
         cut_ms = []
         for number, clip in enumerate(clips):
             started = time.perf_counter()
-            language = self._language(clip)
+            language = language_of(clip, self._languages, self.model, multilingual=self._model.is_multilingual)
             for start_ms, samples in windows(clip):
                 context = -(-context_of(samples, _CONTEXT_FLOOR) // _CONTEXT_STEP) * _CONTEXT_STEP
                 pieces.append(_Piece(number, start_ms, samples, min(context, _CONTEXT_SIZE), language))
@@ -135,16 +135,6 @@ class CTranslate2:
         """Wait for what is being transcribed, then free the model."""
         self._pool.shutdown()
         self._model.unload_model()
-
-    def _language(self, clip: Clip) -> str | None:
-        if clip.language is None:
-            return None if self._model.is_multilingual else "en"
-        language = clip.language.partition("-")[0].lower()
-        if language not in self._languages:
-            raise SttError(f"Whisper doesn't know the language {clip.language!r}")
-        if language != "en" and not self._model.is_multilingual:
-            raise SttError(f"the model {self.model} knows English alone, the clip is in {clip.language!r}: use base")
-        return language
 
     def _batches(self, pieces: Sequence[_Piece]) -> list[list[_Piece]]:
         """Pieces of one context each, over all workers."""
@@ -179,7 +169,7 @@ class CTranslate2:
         ms = (time.perf_counter() - started) * 1000
         heard = []
         for piece, tokens, result, language in zip(pieces, aligned, results, languages, strict=True):
-            one = _Heard(piece, tokens, min(max(result.no_speech_prob, 0.0), 1.0), language, ms)
+            one = _Heard(piece, tokens, result.no_speech_prob, language, ms)
             if len(tokens) == max_tokens(piece.samples) and piece.context < _CONTEXT_SIZE:
                 # It came to no end: mostly a loop, which a longer context mostly prevents.
                 [again] = self._transcribe([replace(piece, context=min(2 * piece.context, _CONTEXT_SIZE))])
@@ -225,12 +215,5 @@ class CTranslate2:
         heard = sorted(heard, key=lambda one: one.piece.start_ms)
         tokens = [token for one in heard for token in one.tokens]
         language = heard[-1].language if heard else clip.language or "en"
-        words = words_of(tokens, clip.duration_ms, spaced=language not in UNSPACED)
-        return Recognition(
-            text=b"".join(token.text for token in tokens).decode(errors="ignore").strip(),
-            words=words,
-            confidence=float(np.mean([word.confidence for word in words])) if words else 0.0,
-            no_speech_probability=min((one.no_speech_probability for one in heard), default=1.0),
-            language=language,
-            inference_ms=cut_ms + sum(one.ms for one in heard),
-        )
+        no_speech = [one.no_speech_probability for one in heard]
+        return recognition_of(clip, tokens, language, no_speech, cut_ms + sum(one.ms for one in heard))

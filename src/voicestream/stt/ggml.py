@@ -99,17 +99,22 @@ def _block(tensors: Tensors, source: str, target: str, *, cross: bool) -> Iterat
         yield from _attention(tensors, f"{source}/attention", f"{target}.cross_attn", cross=True)
 
 
-def _checkpoint(tensors: Tensors, layers: dict[str, int]) -> Iterator[tuple[str, npt.NDArray[np.generic]]]:
-    """Names and values in the order of OpenAI's checkpoint."""
+def layers_of(tensors: Tensors, part: str) -> int:
+    """The number of layers of the `encoder` or the `decoder`."""
+    return len({name.split("/")[1] for name in tensors if name.startswith(f"{part}/layer_") and "norm/" not in name})
+
+
+def checkpoint(tensors: Tensors) -> Iterator[tuple[str, npt.NDArray[np.generic]]]:
+    """Names and values of the tensors as they are in OpenAI's checkpoint, and in that order."""
     yield "decoder.positional_embedding", tensors["decoder/position_encodings/encodings"]
     yield "encoder.positional_embedding", tensors["encoder/position_encodings/encodings"]
     yield "decoder.token_embedding.weight", tensors["decoder/embeddings/weight"]
-    for i in range(layers["decoder"]):
+    for i in range(layers_of(tensors, "decoder")):
         yield from _block(tensors, f"decoder/layer_{i}", f"decoder.blocks.{i}", cross=True)
     yield from _norm(tensors, "decoder/layer_norm", "decoder.ln")
     for name in ("conv1", "conv2"):
         yield from _linear(tensors, f"encoder/{name}", f"encoder.{name}")
-    for i in range(layers["encoder"]):
+    for i in range(layers_of(tensors, "encoder")):
         yield from _block(tensors, f"encoder/layer_{i}", f"encoder.blocks.{i}", cross=False)
     yield from _norm(tensors, "encoder/layer_norm", "encoder.ln_post")
 
@@ -120,17 +125,13 @@ def convert(model: bytes, tokenizer: bytes, out: BinaryIO) -> None:
     Raises WeightsError when the model is none that we can read.
     """
     tensors = read_ctranslate2(memoryview(model))
-    layers = {
-        part: len({name.split("/")[1] for name in tensors if name.startswith(f"{part}/layer_") and "norm/" not in name})
-        for part in ("encoder", "decoder")
-    }
     n_vocab, _ = tensors["decoder/embeddings/weight"].shape
     n_state, n_mels, _ = tensors["encoder/conv1/weight"].shape
     n_audio_ctx, _ = tensors["encoder/position_encodings/encodings"].shape
     n_text_ctx, _ = tensors["decoder/position_encodings/encodings"].shape
-    encoder_heads, decoder_heads = (int(tensors[f"{part}/num_heads"].item()) for part in layers)
-    header = [n_vocab, n_audio_ctx, n_state, encoder_heads, layers["encoder"]]
-    header += [n_text_ctx, n_state, decoder_heads, layers["decoder"], n_mels]
+    encoder_heads, decoder_heads = (int(tensors[f"{part}/num_heads"].item()) for part in ("encoder", "decoder"))
+    header = [n_vocab, n_audio_ctx, n_state, encoder_heads, layers_of(tensors, "encoder")]
+    header += [n_text_ctx, n_state, decoder_heads, layers_of(tensors, "decoder"), n_mels]
     filters = mel_filters(n_mels)
     tokens = token_bytes(tokenizer)  # whisper.cpp makes the names of the others (languages, times) itself
 
@@ -139,7 +140,7 @@ def convert(model: bytes, tokenizer: bytes, out: BinaryIO) -> None:
     out.write(struct.pack("<i", len(tokens)))
     for token in tokens:
         out.write(struct.pack("<i", len(token)) + token)
-    for name, tensor in _checkpoint(tensors, layers):
+    for name, tensor in checkpoint(tensors):
         if name in ("encoder.conv1.bias", "encoder.conv2.bias"):
             tensor = tensor.reshape(-1, 1)
         wide = tensor.ndim < 2 or name.endswith(("conv1.bias", "conv2.bias", "positional_embedding"))

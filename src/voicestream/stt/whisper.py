@@ -1,7 +1,7 @@
 """What every engine of Whisper needs: how a clip is cut, how much of the model it takes, and words from tokens."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from voicestream.audio.resample import resample, to_float
-from voicestream.stt.engine import Clip, Word
+from voicestream.errors import SttError
+from voicestream.stt.engine import Clip, Recognition, Word
 
 RATE: Final = 16000
 TEXT_TOKENS: Final = 50257
@@ -34,6 +35,21 @@ class Token:
     text: bytes
     end_ms: int
     probability: float
+
+
+def language_of(clip: Clip, known: Container[str], model: str, *, multilingual: bool) -> str | None:
+    """The code of the language that a clip is to be heard in; None where the model is to find it out.
+
+    Raises SttError for a language that Whisper, or this model, doesn't know.
+    """
+    if clip.language is None:
+        return None if multilingual else "en"
+    language = clip.language.partition("-")[0].lower()
+    if language not in known:
+        raise SttError(f"Whisper doesn't know the language {clip.language!r}")
+    if language != "en" and not multilingual:
+        raise SttError(f"the model {model} knows English alone, the clip is in {clip.language!r}: use base")
+    return language
 
 
 def windows(clip: Clip) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
@@ -67,6 +83,21 @@ def token_bytes(tokenizer: bytes) -> list[bytes]:
     to_byte = {chr(byte): byte for byte in printable} | {chr(256 + i): byte for i, byte in enumerate(hidden)}
     tokens = sorted((index, token) for token, index in vocabulary.items())[:TEXT_TOKENS]
     return [bytes(to_byte[char] for char in token) for _, token in tokens]
+
+
+def recognition_of(
+    clip: Clip, tokens: Sequence[Token], language: str, no_speech: Iterable[float], inference_ms: float
+) -> Recognition:
+    """What was heard in a clip; `no_speech` has the probability that there is none in each of its windows."""
+    words = words_of(tokens, clip.duration_ms, spaced=language not in UNSPACED)
+    return Recognition(
+        text=b"".join(token.text for token in tokens).decode(errors="ignore").strip(),
+        words=words,
+        confidence=float(np.mean([word.confidence for word in words])) if words else 0.0,
+        no_speech_probability=min(max(min(no_speech, default=1.0), 0.0), 1.0),
+        language=language,
+        inference_ms=inference_ms,
+    )
 
 
 def words_of(tokens: Sequence[Token], duration_ms: int, *, spaced: bool = True) -> tuple[Word, ...]:
