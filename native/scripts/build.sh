@@ -1,6 +1,7 @@
 #!/bin/sh
 # Configure and build a preset: `make native`.
-# whisper.cpp is WHISPER_SOURCE_DIR, else comes from its git tag, else from a package index.
+# whisper.cpp is WHISPER_SOURCE_DIR, else comes from its git tag, else from a package index; CUDA is the toolkit whose nvcc
+# is in the PATH or CUDACXX, else comes from a package index.
 set -eu
 
 preset=${1:-cpu}
@@ -16,5 +17,11 @@ source=${WHISPER_SOURCE_DIR:-}
 if [ -z "$source" ] && ! git ls-remote --exit-code https://github.com/ggml-org/whisper.cpp.git v1.8.5 >/dev/null 2>&1; then
     source=$(scripts/whisper-source.sh)
 fi
-cmake --preset "$preset" ${source:+"-DWHISPER_SOURCE_DIR=$source"}
+set -- ${source:+"-DWHISPER_SOURCE_DIR=$source"}
+if [ "$preset" = cuda ] && ! command -v "${CUDACXX:-nvcc}" >/dev/null; then
+    toolkit=$(scripts/cuda-toolkit.sh)
+    export CUDACXX="$toolkit/bin/nvcc"
+    set -- "$@" "-DCUDAToolkit_ROOT=$toolkit"
+fi
+cmake --preset "$preset" "$@"
 cmake --build --preset "$preset"

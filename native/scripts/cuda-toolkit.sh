@@ -1,6 +1,6 @@
 #!/bin/sh
 # Take CUDA's compiler and libraries from a package index, for machines without a toolkit: it compiles, no GPU is needed.
-# Usage: cuda-toolkit.sh [FOLDER]; prints the toolkit's folder, for CUDA_PATH of `make native PRESET=cuda`.
+# Usage: cuda-toolkit.sh [FOLDER]; prints the toolkit's folder.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
