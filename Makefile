@@ -7,7 +7,7 @@ PRESET := cpu
 CXX_FILES := $(wildcard native/*/*.cc native/*/*.h)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-kafka check bench bench-streams native docs clean
+.PHONY: help setup demo test test-kafka check bench bench-streams bench-stt native docs clean
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,11 +47,18 @@ check: setup ## ruff, mypy, schema compatibility, clang-format
 	$(BIN)/voicestream schemas check
 	$(BIN)/clang-format --dry-run --Werror $(CXX_FILES)
 
-bench: setup ## every benchmark; writes docs/benchmarks.md
+bench: setup ## every benchmark but bench-stt; writes docs/benchmarks.md
 	$(BIN)/python -m benchmarks.run
 
 bench-streams: setup ## the library beside its peers on real Kafka; writes its section of docs/benchmarks.md
 	$(BIN)/python -m benchmarks.streams
+
+bench-stt: setup ## engines of speech to text side by side, 20 minutes; installs torch (some GB); SPEECH=MANIFEST.tsv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench-stt]'
+	@for preset in cpu cpu-native; do \
+		native/scripts/build.sh $$preset || echo "bench-stt: without the native server of the preset $$preset" >&2; \
+	done
+	$(BIN)/python -m benchmarks.stt $(if $(SPEECH),--speech '$(SPEECH)') $(if $(MINUTES),--minutes $(MINUTES)) $(if $(CLIPS),--clips $(CLIPS))
 
 native: ## the C++ server for speech to text, in build/native/cpu; PRESET= takes another one; see native/README.md
 	@native/scripts/build.sh $(PRESET)

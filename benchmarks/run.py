@@ -15,14 +15,13 @@ BIN = Path(sys.executable).parent
 
 HEAD = """# Benchmarks
 
-What `make bench` measured, written by it; `make bench-streams` writes the last section alone. Read ratios, not times:
-they are of one machine and of what else it did.
+What `make bench` measured, written by it; `make bench-stt` writes the section of speech to text, `make bench-streams`
+that of the library beside its peers. Read ratios, not times: they are of one machine and of what else it did.
 
 {machine}, Python {python}, {date}.
 """
 
-MODELS = """Word error rates and latencies of the engines of speech to text, and the figures of the sentiment model
-beside VADER's, are in [models.md](models.md) with their commands."""
+MODELS = """The figures of the sentiment model beside VADER's are in [models.md](models.md) with their commands."""
 
 DEMO = """Four scripted calls in real time through every part on one machine, as in `make demo`. Ingest is from the
 arrival of a frame at the gateway to the broker's acknowledgement; end to end is from the arrival of the last audio of

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import count, pairwise
 from pathlib import Path
 
+from benchmarks.process import cpu_seconds
 from benchmarks.streams.kafka import PARTITIONS, Kafka
 from benchmarks.streams.peers import Installed, Peer, Variant
 from benchmarks.streams.work import KEYS, PHASE_MS, SCHEMAS, Checked, Job, Phase, calls
@@ -197,12 +198,6 @@ class _Run:
                 still, patience = 0, 2 * patience
             if late:
                 return None
-
-
-def cpu_seconds(pid: int) -> float:
-    """User and system time of all threads of a process, from /proc."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _sample(worker: Child) -> tuple[float, float]:
