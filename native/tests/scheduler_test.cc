@@ -6,6 +6,7 @@
 #include <future>
 #include <optional>
 #include <random>
+#include <string>
 
 namespace voicestream::stt {
 namespace {
@@ -14,8 +15,8 @@ using namespace std::chrono_literals;
 
 class Task final : public Job {
  public:
-  explicit Task(Clock::duration within = 1min, std::function<void(Task&)> body = {})
-      : Job(Clock::now() + within), body_(std::move(body)) {}
+  explicit Task(Clock::duration within = 1min, std::function<void(Task&)> body = {}, Kind kind = Kind::kFinal)
+      : Job(Clock::now() + within, kind), body_(std::move(body)) {}
 
   void run(std::size_t) override {
     if (body_) body_(*this);
@@ -32,6 +33,10 @@ class Task final : public Job {
   std::function<void(Task&)> body_;
   std::promise<std::optional<Dropped>> outcome_;
 };
+
+std::shared_ptr<Task> interim(std::function<void(Task&)> body = {}) {
+  return std::make_shared<Task>(1min, std::move(body), Kind::kInterim);
+}
 
 // A task that runs until it is told, so that the queue behind it stays as it is.
 class Plug {
@@ -154,6 +159,118 @@ TEST(Scheduler, StopDropsTheQueueWaitsForTheRestAndRefusesMore) {
   EXPECT_EQ(scheduler.submit(std::make_shared<Task>()), Scheduler::Admission::kStopping);
 }
 
+TEST(Scheduler, StartsInterimJobsAfterAllOthers) {
+  Scheduler scheduler(1, 4);
+  std::vector<std::string> order;
+  auto first = interim([&](Task&) { order.emplace_back("interim"); });
+  auto second = std::make_shared<Task>(1h, [&](Task&) { order.emplace_back("final"); });
+  {
+    const Plug plug(scheduler);
+    scheduler.submit(first);
+    scheduler.submit(second);
+  }
+  first->outcome();
+  second->outcome();
+  EXPECT_EQ(order, (std::vector<std::string>{"final", "interim"}));
+}
+
+TEST(Scheduler, InterimJobsFillHalfOfTheQueueAndTheRestIsKept) {
+  Scheduler scheduler(1, 4);
+  std::vector<std::shared_ptr<Task>> accepted;
+  {
+    const Plug plug(scheduler);
+    for (int i = 0; i < 2; ++i) {
+      accepted.push_back(interim());
+      EXPECT_EQ(scheduler.submit(accepted.back()), Scheduler::Admission::kAccepted);
+    }
+    EXPECT_EQ(scheduler.submit(interim()), Scheduler::Admission::kFull);
+    EXPECT_EQ(scheduler.counts().interims_dropped, 1U);
+    for (int i = 0; i < 2; ++i) {
+      accepted.push_back(std::make_shared<Task>());
+      EXPECT_EQ(scheduler.submit(accepted.back()), Scheduler::Admission::kAccepted);
+    }
+    EXPECT_EQ(scheduler.counts().finals_waiting, 2U);
+    EXPECT_EQ(scheduler.counts().interims_waiting, 2U);
+    EXPECT_EQ(scheduler.counts().running, 1U);
+  }
+  for (auto& task : accepted) EXPECT_EQ(task->outcome(), std::nullopt);
+}
+
+TEST(Scheduler, AFinalJobPushesTheLastInterimOneOutOfAFullQueue) {
+  Scheduler scheduler(1, 2);
+  auto pushed_out = interim();
+  auto final_one = std::make_shared<Task>();
+  auto final_two = std::make_shared<Task>();
+  {
+    const Plug plug(scheduler);
+    scheduler.submit(pushed_out);
+    scheduler.submit(final_one);
+    EXPECT_EQ(scheduler.submit(final_two), Scheduler::Admission::kAccepted);
+    EXPECT_EQ(pushed_out->outcome(), Dropped::kMadeWay);
+    EXPECT_EQ(scheduler.submit(std::make_shared<Task>()), Scheduler::Admission::kFull);
+  }
+  EXPECT_EQ(final_one->outcome(), std::nullopt);
+  EXPECT_EQ(final_two->outcome(), std::nullopt);
+  EXPECT_EQ(scheduler.counts().interims_dropped, 1U);
+}
+
+// Runs until it is unwanted, and says when it began.
+std::shared_ptr<Task> endless_interim(std::promise<void>& running) {
+  return interim([&](Task& self) {
+    running.set_value();
+    while (!self.unwanted()) std::this_thread::sleep_for(1ms);
+  });
+}
+
+TEST(Scheduler, ARunningInterimJobMakesWayEvenWhereNoneMayWait) {
+  Scheduler scheduler(1, 0);
+  std::promise<void> running;
+  auto displaced = endless_interim(running);
+  auto final_one = std::make_shared<Task>();
+  scheduler.submit(displaced);
+  running.get_future().wait();
+  EXPECT_EQ(scheduler.submit(interim()), Scheduler::Admission::kFull);
+  EXPECT_EQ(scheduler.submit(final_one), Scheduler::Admission::kAccepted);
+  EXPECT_EQ(final_one->outcome(), std::nullopt);
+  EXPECT_EQ(displaced->outcome(), std::nullopt);  // it ran, and saw that it is unwanted
+  EXPECT_EQ(displaced->why_unwanted(), Dropped::kMadeWay);
+  EXPECT_EQ(scheduler.counts().interims_dropped, 2U);
+}
+
+TEST(Scheduler, AnInterimJobStaysWhereAnotherWorkerIsIdle) {
+  Scheduler scheduler(2, 2);
+  std::promise<void> running;
+  auto stays = endless_interim(running);
+  auto final_one = std::make_shared<Task>();
+  scheduler.submit(stays);
+  running.get_future().wait();
+  scheduler.submit(final_one);
+  EXPECT_EQ(final_one->outcome(), std::nullopt);
+  EXPECT_FALSE(stays->unwanted());
+  scheduler.cancel(*stays);
+  EXPECT_EQ(stays->outcome(), std::nullopt);
+  EXPECT_EQ(scheduler.counts().interims_dropped, 0U);
+}
+
+TEST(Scheduler, OnlyTheInterimJobThatStartedLastMakesWayForOneFinal) {
+  Scheduler scheduler(2, 2);
+  std::promise<void> first_running;
+  std::promise<void> second_running;
+  auto first = endless_interim(first_running);
+  auto second = endless_interim(second_running);
+  scheduler.submit(first);
+  first_running.get_future().wait();
+  scheduler.submit(second);
+  second_running.get_future().wait();
+  auto final_one = std::make_shared<Task>();
+  scheduler.submit(final_one);
+  EXPECT_EQ(final_one->outcome(), std::nullopt);
+  EXPECT_FALSE(first->unwanted());
+  EXPECT_TRUE(second->unwanted());
+  scheduler.cancel(*first);
+  first->outcome();
+}
+
 // 64 clients of which a third cancel: every accepted job ends once, whoever gets to it first.
 TEST(Scheduler, EveryJobEndsOnceWhileClientsCancel) {
   Scheduler scheduler(4, 32);
@@ -164,11 +281,13 @@ TEST(Scheduler, EveryJobEndsOnceWhileClientsCancel) {
     clients.emplace_back([&, client] {
       std::mt19937 random(client);
       for (int i = 0; i < 50; ++i) {
-        auto task = std::make_shared<Task>(std::chrono::microseconds(random() % 20000), [](Task& self) {
+        const auto body = [](Task& self) {
           const auto until = Clock::now() + 50us;
           while (!self.unwanted() && Clock::now() < until) {
           }
-        });
+        };
+        const Kind kind = random() % 2 == 0 ? Kind::kFinal : Kind::kInterim;
+        auto task = std::make_shared<Task>(std::chrono::microseconds(random() % 20000), body, kind);
         if (scheduler.submit(task) == Scheduler::Admission::kAccepted) {
           ++accepted;
           if (random() % 3 == 0) scheduler.cancel(*task);

@@ -189,6 +189,25 @@ TEST_F(ServiceTest, SaysWhenToRetryWhenTheQueueIsFull) {
   EXPECT_GE(std::stoi(std::string(found->second.data(), found->second.size())), 10);
 }
 
+TEST_F(ServiceTest, AnInterimRequestMakesWayForOneThatIsNot) {
+  serve({1, 0, 1, 600s});
+  auto request = minutes_of_speech();
+  request.set_interim(true);
+  grpc::ClientContext context;
+  grpc::Status status;
+  std::thread client([&] {
+    v1::Transcript transcript;
+    status = stub_->Transcribe(&context, request, &transcript);
+  });
+  std::this_thread::sleep_for(500ms);
+  EXPECT_TRUE(call(request_of(speech())).ok());
+  client.join();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_NE(status.error_message().find("made way"), std::string::npos) << status.error_message();
+  EXPECT_EQ(context.GetServerTrailingMetadata().count("grpc-retry-pushback-ms"), 1U);
+  EXPECT_EQ(transcript_.words_size(), 22);
+}
+
 TEST_F(ServiceTest, KeepsTheDeadlineAndServesTheNext) {
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + 20ms);
