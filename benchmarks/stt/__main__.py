@@ -17,6 +17,7 @@ from benchmarks.stt.report import TITLE, section
 from benchmarks.stt.speech import NoSpeechError, Speech, read
 
 MODELS = ("tiny.en", "base")
+CALLS = 20  # to learn what gRPC adds
 FOR_LATENCIES = 0.6  # of the minutes; the rest goes to word errors
 WEIGHT = {"base": 2.0}  # a slower model needs more time for as many segments
 QUICK = Size(clips=2, seconds=0, calls=3, turns=1)
@@ -62,7 +63,8 @@ def figures(model: str, options: argparse.Namespace, speech: Speech) -> Figures:
     """What was measured with one model."""
     share = WEIGHT.get(model, 1.0) / sum(WEIGHT.get(other, 1.0) for other in options.model)
     seconds = FOR_LATENCIES * 60 * options.minutes * share
-    size = QUICK if options.quick else Size(clips=options.clips, seconds=seconds, calls=20)
+    calls = CALLS if model == options.model[0] else 0
+    size = QUICK if options.quick else Size(clips=options.clips, seconds=seconds, calls=calls)
     contestants, missing = load(options.keys, model)
     for key, reason in missing.items():
         print(f"{model}, {key}: not measured: {reason}", flush=True)

@@ -7,7 +7,7 @@ from itertools import cycle, islice
 
 import numpy as np
 
-from benchmarks.stt.contestants import MOST_AT_ONCE, Contestant
+from benchmarks.stt.contestants import GRPC, MOST_AT_ONCE, Contestant
 from benchmarks.stt.overhead import Overhead, overhead
 from benchmarks.stt.peers import FullContext
 from benchmarks.stt.speech import Speech
@@ -34,7 +34,7 @@ class Size:
     seconds: float
     """For the latencies of a model, over all lengths and numbers at once."""
     calls: int
-    """To learn what gRPC adds, of each length."""
+    """To learn what gRPC adds, of each length; 0 for a further model, as it is the same for all of them."""
     turns: int = 2
     """At least so many, however long they take."""
 
@@ -77,7 +77,8 @@ def percentiles(timing: Timing) -> tuple[float, float]:
 def measure(
     model: str, contestants: Sequence[Contestant], missing: Mapping[str, str], speech: Speech, size: Size
 ) -> Figures:
-    """Word errors of each, then latencies in turns, then what gRPC adds."""
+    """Word errors of each, then latencies in turns, then what gRPC adds; says on the terminal what it is at."""
+    print(f"{model}: word errors", flush=True)
     chosen = speech.spread(size.clips)
     figures = Figures(model, len(chosen), missing=dict(missing))
     runners = []
@@ -90,14 +91,17 @@ def measure(
     figures.accuracy[REFERENCE] = reference(model, contestants[0].engine.capacity if contestants else 1, chosen)
     share_s = size.seconds / ALL_SHARES
     for length in LENGTHS_S:
+        print(f"{model}: {length} s", flush=True)
         turns = until(share_s * SHARES[length], size.turns, speech.segments(length), 1)
         figures.latency[length] = _timings(runners, turns, 1)
     figures.at_once[1] = figures.latency[TYPICAL_S]
     for number in AT_ONCE[1:]:
+        print(f"{model}: {number} at once", flush=True)
         turns = until(share_s, size.turns, speech.segments(TYPICAL_S), number)
         figures.at_once[number] = _timings(runners, turns, number)
     for contestant in runners:
-        if contestant.server:
+        if contestant.server and size.calls:
+            print(f"{model}: what gRPC adds to {contestant.key.removeprefix(GRPC)}", flush=True)
             figures.overhead[contestant.key] = {
                 length: overhead(contestant, list(islice(cycle(speech.wide_segments(length)), size.calls)))
                 for length in OVERHEAD_S
