@@ -12,7 +12,7 @@ import soundfile
 from benchmarks.stt import report
 from benchmarks.stt.contestants import load
 from benchmarks.stt.figures import AT_ONCE, LENGTHS_S, OVERHEAD_S, REFERENCE, Accuracy, Figures, percentiles, until
-from benchmarks.stt.overhead import BARE, EMPTY, ENGINE, Overhead
+from benchmarks.stt.overhead import BARE, HEALTH_CHECK, ENGINE, Overhead
 from benchmarks.stt.speech import Speech, cut, read
 from voicestream.stt.engine import Clip, Recognition
 from voicestream.stt.measure import Measured, Recording, Timing, errors, read_manifest, take_turns
@@ -50,7 +50,7 @@ def figures(native_ms: float = 100, transformers_ms: float = 400, added_ms: floa
         length: {"whisper.cpp": timing(250), "grpc cpu": timing(native_ms), "transformers": timing(transformers_ms)}
         for length in LENGTHS_S
     }
-    added = {caller: [added_ms] * 3 for caller in (EMPTY, BARE, ENGINE)}
+    added = {caller: [added_ms] * 3 for caller in (HEALTH_CHECK, BARE, ENGINE)}
     return Figures(
         "tiny.en",
         clips=24,
@@ -130,7 +130,7 @@ def test_who_is_not_installed_is_left_out_with_the_reason() -> None:
 
 
 def test_targets_are_judged_by_the_figures() -> None:
-    fast, native, grpc, accurate = report.targets([figures()])
+    fast, native, grpc, _, accurate = report.targets([figures()])
     assert "native server, `cpu` (100 ms)" in fast.partition("; not ")[0]
     assert "whisper.cpp, wheel (250)" in fast.partition("; not ")[2]
     assert "is 75 and 75 % below at 3 s, 75 % in the worst length: met" in native
@@ -149,10 +149,17 @@ def test_what_was_not_measured_is_not_judged() -> None:
     found = replace(figures(), overhead={})
     found.latency = {length: {"whisper.cpp": timing(250)} for length in LENGTHS_S}
     found.at_once = dict.fromkeys(AT_ONCE, found.latency[3])
-    fast, native, grpc, _ = report.targets([found])
+    fast, native, grpc, beyond, _ = report.targets([found])
     assert "nobody" in fast
     assert native.endswith("not measured.")
     assert grpc.endswith("not measured.")
+    assert beyond.endswith("not measured.")
+
+
+def test_the_rate_is_compared_with_ctranslate2_at_as_many_at_once() -> None:
+    found = figures()
+    found.at_once = {n: {"ctranslate2": timing(1, cpu_s=0.2), "grpc cpu": timing(1, cpu_s=0.8 / n)} for n in AT_ONCE}
+    assert "native server, `cpu` comes nearest with 2.00 times as many at 8 at once: met" in report.targets([found])[3]
 
 
 @pytest.mark.parametrize("table", [report.accuracy_table, report.latency_table, report.at_once_table])

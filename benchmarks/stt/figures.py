@@ -19,7 +19,8 @@ LENGTHS_S = (1, 2, 3, 5, 10)
 TYPICAL_S = 3
 AT_ONCE = (1, 2, 4, MOST_AT_ONCE)
 REFERENCE = "reference"
-OVERHEAD_S = (1, 10)
+NOTHING_S = 0.05  # too short to be computed: the way of a call alone
+OVERHEAD_S = (NOTHING_S, 1, 10)
 SHARES = {length: 2 if length == TYPICAL_S else 1 for length in LENGTHS_S}
 """Of the time for latencies; as many for each number at once but 1, which the typical length alone has measured."""
 ALL_SHARES = sum(SHARES.values()) + len(AT_ONCE) - 1
@@ -62,7 +63,7 @@ class Figures:
     """By length in seconds, one at a time."""
     at_once: dict[int, dict[str, Timing]] = field(default_factory=dict)
     """By number at once, segments of the typical length."""
-    overhead: dict[str, dict[int, Overhead]] = field(default_factory=dict)
+    overhead: dict[str, dict[float, Overhead]] = field(default_factory=dict)
     """By contestant and length in seconds."""
     missing: dict[str, str] = field(default_factory=dict)
     """Why a contestant has no figures."""
