@@ -12,7 +12,7 @@ import soundfile
 from benchmarks.stt import report
 from benchmarks.stt.contestants import load
 from benchmarks.stt.figures import AT_ONCE, LENGTHS_S, OVERHEAD_S, REFERENCE, Accuracy, Figures, percentiles, until
-from benchmarks.stt.overhead import BARE, HEALTH_CHECK, ENGINE, Overhead
+from benchmarks.stt.overhead import BARE, ENGINE, HEALTH_CHECK, Overhead
 from benchmarks.stt.speech import Speech, cut, read
 from voicestream.stt.engine import Clip, Recognition
 from voicestream.stt.measure import Measured, Recording, Timing, errors, read_manifest, take_turns
