@@ -1,6 +1,7 @@
 """Every stage in one worker: for a laptop, a demo, or a small load."""
 
-from agents import analytics, chunking, clickhouse, insights, results, routing, sentiment, stt
+from agents import analytics, captions, chunking, clickhouse, insights, results, routing, sentiment, stt
+from voicestream.settings import settings
 from voicestream.stage import app as app_of
 
 STAGES = (
@@ -12,6 +13,7 @@ STAGES = (
     analytics.stage,
     results.stage,
     clickhouse.stage,
+    *([captions.stage] if settings().interim_ms else []),
 )
 
 app = app_of(*STAGES, name="all")

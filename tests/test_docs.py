@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
+from agents import captions
 from agents.all import STAGES
 from voicestream import topics
 from voicestream.cli.main import Commands
@@ -165,7 +166,7 @@ def test_settings_that_are_named_exist(path: Path) -> None:
 def test_metrics_that_are_named_exist(path: Path) -> None:
     families = [*REGISTRY.collect(), *GatewayStats().collect()]
     known = {f"{f.name}_total" if f.type == "counter" else f.name for f in families}
-    for metric in re.findall(r"`(voicestream_(?:agent|gateway|insight)_\w*[a-z])`", prose(path)):
+    for metric in re.findall(r"`(voicestream_(?:agent|captions|gateway|insight)_\w*[a-z])`", prose(path)):
         assert metric in known, f"{name(path)}: there is no metric {metric}"
 
 
@@ -202,9 +203,10 @@ def test_the_architecture_says_who_writes_and_reads_each_topic() -> None:
     rows = re.findall(r"^\| `(voice\.\w+)` \| (.*) \| (.*) \| (.*) \|$", text, re.MULTILINE)
     found = {topic: [set(cell.split(", ")) for cell in cells] for topic, *cells in rows}
     wanted = {}
+    stages = dict.fromkeys((*STAGES, captions.stage))
     for topic in topics.ALL:
-        writers = {s.name for s in STAGES for a in (*s.agents, *s.punctuators) if topic in a.outputs}
-        readers = {s.name for s in STAGES for a in s.agents if topic in a.inputs}
+        writers = {s.name for s in stages for a in (*s.agents, *s.punctuators) if topic in a.outputs}
+        readers = {s.name for s in stages for a in s.agents if topic in a.inputs}
         writers = {"every stage"} if topic is topics.dlq else writers or {"gateway"}
         wanted[topic.name] = [{kind.__name__ for kind in topic.types}, writers, readers or {"nobody"}]
     assert found == wanted

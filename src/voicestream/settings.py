@@ -61,6 +61,12 @@ class Settings(BaseSettings):
         None, description="Language of the calls, such as en; none: a multilingual model finds it out for each segment."
     )
     stt_workers: int = Field(2, ge=1, description="Segments that one stt worker transcribes at once, one thread each.")
+    interim_ms: int = Field(
+        0,
+        ge=0,
+        description="Milliseconds of speech after which the words so far are transcribed, to be shown while somebody "
+        "speaks; 0: only whole segments are.",
+    )
     sentiment_model: str = Field(
         "default",
         description="Model of text sentiment: default, onnx:FOLDER, hub:OWNER/NAME (extra: torch) or a plug-in.",

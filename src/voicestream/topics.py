@@ -10,6 +10,7 @@ from voicestream.records import (
     Insight,
     RoutingDecision,
     Sentiment,
+    SpeechPiece,
     SpeechSegment,
     Transcript,
     UtteranceResult,
@@ -22,6 +23,9 @@ from voicestream.streams.topic import Topic
 audio: Topic[AudioChunk | EndOfCall] = Topic("voice.audio", AudioChunk, EndOfCall, external=True)
 calls: Topic[CallEvent] = Topic("voice.calls", CallEvent, external=True)
 segments: Topic[SpeechSegment | EndOfCall] = Topic("voice.segments", SpeechSegment, EndOfCall)
+# Of use for seconds, and only for the words that are shown while somebody speaks.
+speech: Topic[SpeechPiece | EndOfUtterance] = Topic("voice.speech", SpeechPiece, EndOfUtterance)
+interims: Topic[Transcript] = Topic("voice.interims", Transcript)
 transcripts: Topic[Transcript | EndOfCall] = Topic("voice.transcripts", Transcript, EndOfCall)
 sentiment: Topic[Sentiment | EndOfCall] = Topic("voice.sentiment", Sentiment, EndOfCall)
 insights: Topic[Insight | EndOfUtterance | EndOfCall] = Topic("voice.insights", Insight, EndOfUtterance, EndOfCall)
@@ -38,6 +42,8 @@ ALL: tuple[Topic[Record], ...] = (
     audio,
     calls,
     segments,
+    speech,
+    interims,
     transcripts,
     sentiment,
     insights,

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicestream.audio.segmenter import Endpointing, Segment, Segmenter
+from voicestream.audio.segmenter import Endpointing, Piece, Segment, Segmenter
 
 RULES = Endpointing()
 
@@ -138,6 +139,67 @@ def test_segments_are_in_order_within_bounds_and_hold_the_audio_of_their_time(pa
         end = segment.end_ms
 
 
+def pieces_by_number(segmenter: Segmenter) -> dict[int, list[Piece]]:
+    found: dict[int, list[Piece]] = {}
+    for piece in segmenter.pieces():
+        found.setdefault(piece.number, []).append(piece)
+    return found
+
+
+@given(st.text("SSS!s..", max_size=900))
+def test_the_pieces_of_an_open_segment_together_are_its_audio_so_far(pattern: str) -> None:
+    cuts = Endpointing(max_length_ms=2000, long_utterance_ms=1000, piece_ms=300)
+    segments, segmenter = run(pattern, cuts, loud=0)
+    assert [(s.number, s.start_ms, s.end_ms) for s in segments] == [
+        (s.number, s.start_ms, s.end_ms) for s in run(pattern, replace(cuts, piece_ms=0), loud=0)[0]
+    ]
+    found = pieces_by_number(segmenter)
+    if last := segmenter.flush(np.zeros(0, np.int16)):
+        segments.append(last)
+    assert found.keys() <= {segment.number for segment in segments}
+    for segment in segments:
+        pieces = found.get(segment.number, [])
+        windows = [window for piece in pieces for window in piece.pcm[::256].tolist()]
+        assert windows[: len(windows_of(segment))] == windows_of(segment)[: len(windows)]
+        end_ms = segment.start_ms
+        for piece in pieces:
+            assert (piece.segment_start_ms, piece.voice_start_ms) == (segment.start_ms, segment.voice_start_ms)
+            assert piece.start_ms == end_ms
+            end_ms = piece.end_ms
+            assert (end_ms - segment.start_ms) % 320 == 0
+        if pieces:
+            assert segment.end_ms - end_ms < 320
+
+
+def test_too_little_speech_for_a_segment_gives_no_piece() -> None:
+    rules = Endpointing(piece_ms=100, padding_before_ms=0)
+    _, segmenter = run("S" * 6 + "." * 18, rules)
+    assert segmenter.pieces() == []
+    _, segmenter = run("S" * 7 + "." * 18, rules)
+    assert [(piece.start_ms, piece.end_ms) for piece in segmenter.pieces()[:2]] == [(0, 8 * 32), (8 * 32, 12 * 32)]
+
+
+def test_no_piece_is_given_out_unless_it_is_asked_for() -> None:
+    assert run("S" * 600)[1].pieces() == []
+
+
+@given(st.text("SSS!s..", min_size=1, max_size=600), st.data())
+def test_a_segmenter_that_goes_on_from_a_state_gives_the_pieces_that_were_to_come(
+    pattern: str, data: st.DataObject
+) -> None:
+    rules = Endpointing(max_length_ms=2000, long_utterance_ms=1000, piece_ms=300)
+    at = data.draw(st.integers(0, len(pattern)))
+    _, whole = run(pattern[:at], rules, loud=0)
+    before = whole.pieces()
+    resumed = Segmenter(8000, rules, whole.state())
+    for window in range(whole.oldest_needed, at):
+        resumed.refill(np.full(256, window, np.int16))
+    for index, window in enumerate(pattern[at:], at):
+        resumed.push(np.full(256, index, np.int16), {"S": 0.9, "!": 0.9, "s": 0.4, ".": 0.05}[window])
+    everything = [(p.number, p.start_ms, p.pcm.tolist()) for p in run(pattern, rules, loud=0)[1].pieces()]
+    assert [(p.number, p.start_ms, p.pcm.tolist()) for p in [*before, *resumed.pieces()]] == everything
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -146,6 +208,7 @@ def test_segments_are_in_order_within_bounds_and_hold_the_audio_of_their_time(pa
         {"padding_after_ms": 400},
         {"max_length_ms": 1000},
         {"min_speech_ms": -1},
+        {"piece_ms": -1},
     ],
 )
 def test_rules_that_contradict_each_other_are_refused(wrong: dict[str, float]) -> None:

@@ -9,14 +9,26 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agents import chunking
-from voicestream import topics
+from voicestream import Stage, topics
 from voicestream.audio.files import read_audio
-from voicestream.calls.chunker import DEAD_LINE_MS
-from voicestream.records import AudioChunk, EndOfCall, SpeechSegment
+from voicestream.audio.segmenter import Endpointing
+from voicestream.calls.chunker import DEAD_LINE_MS, CallChunker, CallState
+from voicestream.records import AudioChunk, EndOfCall, EndOfUtterance, SpeechPiece, SpeechSegment
 from voicestream.testing import TopologyTestDriver
 
 JFK = next((Path(__file__).parent.parent / "data").glob("jfk.*"))
 CHUNK_MS = 100
+
+in_pieces = Stage("in-pieces")
+open_calls = in_pieces.store("calls", CallState)
+
+
+@in_pieces.processor(topics.audio, out=(topics.segments, topics.speech), state=open_calls)
+class InPieces(CallChunker):
+    """Chunking with pieces of open segments, as for live captions."""
+
+    def __init__(self) -> None:
+        super().__init__(open_calls, Endpointing(piece_ms=1_000))
 
 
 def speech(seconds: float = 30.0) -> np.ndarray:
@@ -197,3 +209,58 @@ def test_a_chunk_of_another_format_than_its_track_is_a_dead_letter_and_the_other
     assert "mulaw" in letters[0].message
     assert [s.audio for s in segments if isinstance(s, SpeechSegment) and s.call_id == "c"] == alone
     assert {s.call_id for s in segments if isinstance(s, EndOfCall)} == {"c", "other"}
+
+
+def joined(speech: list[SpeechPiece | EndOfUtterance]) -> dict[str, bytes]:
+    """The audio of each utterance that was given out before its end, asserting that no piece is missing."""
+    audio: dict[str, bytes] = {}
+    end_ms: dict[str, int] = {}
+    for record in speech:
+        if isinstance(record, SpeechPiece) and record.end_ms > end_ms.get(record.utterance_id, record.segment_start_ms):
+            assert record.start_ms == end_ms.get(record.utterance_id, record.segment_start_ms)
+            audio[record.utterance_id] = audio.get(record.utterance_id, b"") + record.audio
+            end_ms[record.utterance_id] = record.end_ms
+    return audio
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(kill_after=st.integers(1, 299), back=st.integers(0, 40), at_once=st.sampled_from([1, 7, 300]))
+def test_the_pieces_are_the_audio_of_the_segments_wherever_a_worker_dies(expected, kill_after, back, at_once):
+    audio = chunks(speech())
+    with TopologyTestDriver(in_pieces) as driver:
+        topic = driver.topic(topics.audio)
+        for n in range(0, kill_after, at_once):
+            topic.send(*audio[n : min(n + at_once, kill_after)])
+        needed = driver.committable(topics.audio)
+        driver.restart(replay=min(kill_after, kill_after - needed + back))
+        topic.send(*audio[kill_after:], end())
+        assert distinct(driver.topic(topics.segments).read_all()) == expected
+        found = driver.topic(topics.speech).read_all()
+    pieces = [record for record in found if isinstance(record, SpeechPiece)]
+    by_place = {(piece.utterance_id, piece.start_ms): piece for piece in pieces}
+    assert all(by_place[piece.utterance_id, piece.start_ms] == piece for piece in pieces)
+    assert all(0 <= piece.at_ms - 1_700_000_000_000 - piece.end_ms <= CHUNK_MS for piece in pieces)
+    audio_of = joined(found)
+    assert audio_of.keys() == {s.utterance_id for s in expected if s.end_ms - s.start_ms >= 1_100}
+    for segment in expected:
+        given_out = audio_of.get(segment.utterance_id, b"")
+        assert given_out[: len(segment.audio)] == segment.audio[: len(given_out)]
+        assert len(segment.audio) - len(given_out) < 32_000 * 1.1
+
+
+def test_the_end_of_an_utterance_is_behind_its_pieces():
+    with TopologyTestDriver(in_pieces) as driver:
+        driver.topic(topics.audio).send(*chunks(speech()), *chunks(speech(5.0), call="d"), end(), end("d"))
+        found = driver.topic(topics.speech).read_all()
+        segments = distinct(driver.topic(topics.segments).read_all())
+    ends = [record for record in found if isinstance(record, EndOfUtterance)]
+    assert sorted(record.utterance_id for record in ends) == sorted(segment.utterance_id for segment in segments)
+    for record in ends:
+        of_it = [other for other in found if other.utterance_id == record.utterance_id]
+        assert of_it[-1] is record
+
+
+def test_open_segments_are_given_out_only_if_they_are_asked_for():
+    with TopologyTestDriver(chunking.stage) as driver:
+        driver.topic(topics.audio).send(*chunks(speech()), end())
+        assert driver.topic(topics.speech).read_all() == []

@@ -63,11 +63,17 @@ async def test_a_call_is_watched_from_the_first_word_to_its_summary(gateway: Run
         await page.wait_for("document.querySelector('#transcript').innerText.includes('Listening')")
 
         interim = msgspec.structs.replace(said, text="Acme is", final=False)
-        publish(gateway.servers, (topics.transcripts, interim))
-        await page.wait_for("document.querySelector('.bubble.interim')?.innerText.includes('Acme is')")
+        unheard = transcript(call_id, 0, "uh", track="agent", final=False)
+        publish(gateway.servers, (topics.interims, interim), (topics.interims, unheard))
+        await page.wait_for("document.querySelector('.bubble.interim.customer')?.innerText.includes('Acme is')")
+        await page.wait_for("document.querySelector('.bubble.interim.agent')")
         publish(gateway.servers, (topics.transcripts, said), (topics.sentiment, felt), (topics.insights, found))
         await page.wait_for("document.querySelector('.bubble:not(.interim) .tag')")
-        bubble = await page.text(".bubble")
+        await page.wait_for("!document.querySelector('.bubble.interim.customer')")
+        publish(gateway.servers, (topics.interims, interim))  # late, of another topic
+        publish(gateway.servers, (topics.transcripts, transcript(call_id, 1, "Oh", track="agent")))
+        await page.wait_for("!document.querySelector('.bubble.interim') && document.querySelectorAll('.bubble')[1]")
+        bubble = await page.text(".bubble.customer")
         assert "Acme is much cheaper than you" in bubble
         assert "anger −0.61" in bubble
         assert "competitor Acme" in bubble
@@ -77,7 +83,7 @@ async def test_a_call_is_watched_from_the_first_word_to_its_summary(gateway: Run
         await page.wait_for("document.querySelector('#alerts .alert')")
         assert "mood fell below" in await page.text("#alerts")
         await page.wait_for("document.querySelector('.legend')?.innerText.includes('25 %')")
-        assert await page.value("document.querySelectorAll('.bubble').length") == 1
+        assert await page.value("document.querySelectorAll('.bubble').length") == 2
         assert "−0.61" in await page.text(".moods")
         await page.wait_for("document.querySelector('#figure-end-to-end').innerText.startsWith('640 / 640')")
         await page.wait_for("document.querySelector('#figure-calls').innerText === '1'")

@@ -137,6 +137,35 @@ def test_a_marker_alone_makes_no_live_call() -> None:
     assert not states.calls
 
 
+async def test_interim_words_are_on_the_feed_marked_as_not_final(gateway: Running) -> None:
+    call_id = new_call_id()
+    async with gateway.feed(f"?call_id={call_id}") as feed:
+        await receive(feed)
+        publish(gateway.servers, (topics.interims, transcript(call_id, 0, "Acme is", final=False)))
+        said = await receive(feed)
+    assert (said["type"], said["text"], said["final"]) == ("Transcript", "Acme is", False)
+
+
+def test_interim_words_give_way_to_final_ones_whatever_comes_first() -> None:
+    states = CallStates()
+    for said in (
+        transcript("c", 0, "hello"),
+        transcript("c", 0, "hel", final=False),  # overtaken on another topic
+        transcript("c", 1, "uh", final=False),  # nobody had spoken after all
+        transcript("c", 2, "how are", final=False),
+        transcript("c", 0, "I am", track="agent", final=False),
+        transcript("c", 2, "how are you"),
+        transcript("c", 1, "uh", final=False),
+        transcript("c", 3, "good", final=False),
+    ):
+        states.apply(said)
+    lines = {(line["text"], line["final"]) for line in states.calls["c"].describe()["transcript"]}
+    assert lines == {("hello", True), ("how are you", True), ("I am", False), ("good", False)}
+    states.apply(summary("c"))
+    states.apply(transcript("c", 4, "bye", final=False))
+    assert [line["text"] for line in states.calls["c"].describe()["transcript"]] == ["hello", "how are you"]
+
+
 def test_an_interim_line_becomes_the_final_one() -> None:
     states = CallStates()
     states.apply(transcript("c", 0, "hello wor", final=False))

@@ -32,6 +32,8 @@ class Endpointing:
       sixths of that, and what follows the cut begins the next segment;
     - `end_of_call`: no more audio comes.
 
+    While a segment is open, what is new of it is given out every `piece_ms`; 0: not at all.
+
     A segment with less than `min_speech_ms` of speech is dropped as noise, unless it continues one that was cut.
     """
 
@@ -44,6 +46,7 @@ class Endpointing:
     max_length_ms: int = 15000
     padding_before_ms: int = 192
     padding_after_ms: int = 192
+    piece_ms: int = 0
 
     def __post_init__(self) -> None:
         if not 0 < self.end_threshold <= self.start_threshold <= 1:
@@ -53,8 +56,8 @@ class Endpointing:
             )
         if not 0 <= self.padding_after_ms <= min(self.end_silence_ms, self.long_utterance_silence_ms):
             raise ValueError("padding_after_ms must not exceed end_silence_ms or long_utterance_silence_ms")
-        if self.padding_before_ms < 0 or self.min_speech_ms < 0:
-            raise ValueError("padding_before_ms and min_speech_ms must not be negative")
+        if self.padding_before_ms < 0 or self.min_speech_ms < 0 or self.piece_ms < 0:
+            raise ValueError("padding_before_ms, min_speech_ms and piece_ms must not be negative")
         if self.max_length_ms < 2 * (self.end_silence_ms + self.padding_before_ms):
             raise ValueError("max_length_ms must be at least twice end_silence_ms and padding_before_ms together")
 
@@ -75,6 +78,24 @@ class Segment:
     sample_rate: int
     pcm: Pcm
     closed_by: Rule
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Piece:
+    """What is new of a segment that is still open. Times are milliseconds from the start of the track.
+
+    The first piece of a segment starts at `segment_start_ms`, each further one where the one before it ended; the last
+    one may reach beyond the end that the segment turns out to have. There are none while too little was spoken for a
+    segment, so to every piece there will be a segment of its `number`.
+    """
+
+    number: int
+    segment_start_ms: int
+    voice_start_ms: int
+    start_ms: int
+    end_ms: int
+    sample_rate: int
+    pcm: Pcm
 
 
 class SegmenterState(msgspec.Struct):
@@ -118,6 +139,8 @@ class Segmenter:
         self._long = _windows(rules.long_utterance_ms)
         self._long_silence = _windows(rules.long_utterance_silence_ms)
         self._max = rules.max_length_ms // WINDOW_MS
+        self._every = _windows(rules.piece_ms)
+        self._pieces: list[Piece] = []
 
     @property
     def position(self) -> int:
@@ -159,7 +182,14 @@ class Segmenter:
             return self._close("long_utterance")
         if state.position - state.start >= self._max:
             return self._cut()
+        if self._every:
+            self._give_out(state.position)
         return None
+
+    def pieces(self) -> list[Piece]:
+        """The pieces of open segments since the last call, in order."""
+        pieces, self._pieces = self._pieces, []
+        return pieces
 
     def skip(self, windows: int) -> list[Segment]:
         """Take a gap of so many windows as silence and return the segments that it closes.
@@ -189,8 +219,7 @@ class Segmenter:
         if end <= state.position:
             tail = _NOTHING
         end = min(end, state.position)
-        long_enough = state.cut or self._speech_ms(end) >= self._rules.min_speech_ms
-        segment = self._segment(end, rule, tail) if long_enough else None
+        segment = self._segment(end, rule, tail) if self._long_enough(end) else None
         state.begun = state.cut = False
         self._forget(max(end, state.position - self._pad_before))
         return segment
@@ -206,8 +235,35 @@ class Segmenter:
         state.begun = state.cut = state.spoke > cut
         if state.begun:
             state.start, state.began = cut, self._first + self._flags.index(True, cut - self._first)
+            for end in range(cut + self._every, state.position + 1, self._every) if self._every else ():
+                self._give_out(end)
         self._forget(cut if state.begun else max(cut, state.position - self._pad_before))
         return segment
+
+    def _give_out(self, end: int) -> None:
+        """Make a piece that ends at this window, if one does.
+
+        It depends on nothing but the open segment, so that there is nothing to remember over a restart.
+        """
+        state, every = self._state, self._every
+        if (end - state.start) % every or not self._long_enough(end):
+            return
+        follows = end - state.start > every and self._long_enough(end - every)
+        start = end - every if follows else state.start
+        piece = Piece(
+            number=state.number,
+            segment_start_ms=state.start * WINDOW_MS,
+            voice_start_ms=state.began * WINDOW_MS,
+            start_ms=start * WINDOW_MS,
+            end_ms=end * WINDOW_MS,
+            sample_rate=self.sample_rate,
+            pcm=np.concatenate(self._windows[start - self._first : end - self._first]),
+        )
+        self._pieces.append(piece)
+
+    def _long_enough(self, end: int) -> bool:
+        """Whether what is open is a segment with the windows before this one."""
+        return self._state.cut or self._speech_ms(end) >= self._rules.min_speech_ms
 
     def _segment(self, end: int, rule: Rule, tail: Pcm) -> Segment:
         state, windows = self._state, self._windows[self._state.start - self._first : end - self._first]

@@ -14,7 +14,7 @@ import numpy as np
 
 from voicestream.audio.codecs import AudioFormat, Pcm
 from voicestream.audio.resample import StreamResampler, to_float
-from voicestream.audio.segmenter import Endpointing, Segment, Segmenter, SegmenterState
+from voicestream.audio.segmenter import Endpointing, Piece, Segment, Segmenter, SegmenterState
 from voicestream.audio.vad import WINDOW_MS, VadState, VoiceActivity, window_samples
 
 
@@ -115,6 +115,10 @@ class TrackChunker:
         segments = self.feed(b"")
         last = self._segmenter.flush(self._pending)
         return [*segments, last] if last else segments
+
+    def pieces(self) -> list[Piece]:
+        """What is new of open segments since the last call, if the rules ask for it."""
+        return self._segmenter.pieces()
 
     def _accept(self, pcm: Pcm) -> Iterator[_Step]:
         """All steps up to the end of `pcm`, gaps before it first."""

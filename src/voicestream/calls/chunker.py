@@ -7,17 +7,17 @@ committed. After a crash the audio is read again from there, and the same segmen
 
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, cast
 
 import msgspec
 
 from voicestream.audio.codecs import AudioFormat, Codec
-from voicestream.audio.segmenter import Endpointing, Segment
+from voicestream.audio.segmenter import Endpointing, Piece, Segment
 from voicestream.audio.tracks import TrackChunker, TrackState, feed_many
 from voicestream.audio.vad import VoiceActivity
-from voicestream.records import AudioChunk, EndOfCall, SpeechSegment
+from voicestream.records import AudioChunk, EndOfCall, EndOfUtterance, SpeechPiece, SpeechSegment
 from voicestream.records.track import Track
 from voicestream.streams.clock import now_ms
 from voicestream.streams.message import Event, Message
@@ -53,6 +53,11 @@ class _OpenTrack:
     checkpoint_ms: int = 0
     end_ms: int = 0
 
+    def heard_at_ms(self, end_ms: int) -> int:
+        """When the gateway had the last of the audio before ``end_ms``, in Unix epoch ms."""
+        heard = [source.at_ms for source in self.sources if source.start_ms < end_ms]
+        return heard[-1] if heard else now_ms()
+
 
 @dataclass
 class _OpenCall:
@@ -74,8 +79,9 @@ class CallChunker:
     """The processor of the chunking stage; one for all calls of a worker, so that voice activity runs in batches."""
 
     def __init__(self, store: Store[CallState], rules: Endpointing | None = None) -> None:
+        """``rules`` with ``piece_ms`` let it give out open segments as well, piece by piece."""
         self._store = store
-        self._rules = rules
+        self._rules = rules or Endpointing()
         self._vad = VoiceActivity()
         self._calls: dict[str, _OpenCall] = {}
         self._saved: dict[str, int | None] = {}
@@ -190,11 +196,35 @@ class CallChunker:
 
     def _feed(self, feeding: list[_Fed]) -> list[Record]:
         items = [(call.tracks[chunk.track].chunker, chunk.audio) for call, chunk in feeding]
-        return [
+        closed = [
             self._record(chunk.call_id, chunk.track, call.tracks[chunk.track], segment)
             for (call, chunk), segments in zip(feeding, feed_many(items), strict=True)
             for segment in segments
         ]
+        if not self._rules.piece_ms:
+            return list(closed)
+        fed = {(chunk.call_id, chunk.track): call.tracks[chunk.track] for call, chunk in feeding}
+        return [*closed, *self._speech(fed, closed)]
+
+    def _speech(self, fed: Mapping[tuple[str, Track], _OpenTrack], closed: Iterable[SpeechSegment]) -> list[Record]:
+        """The pieces of open segments, and behind those of each the end of it, if it has been closed."""
+        speech: list[SpeechPiece | EndOfUtterance] = [
+            self._piece(call_id, name, track, piece)
+            for (call_id, name), track in fed.items()
+            for piece in track.chunker.pieces()
+        ]
+        speech += [
+            EndOfUtterance(
+                utterance_id=segment.utterance_id,
+                call_id=segment.call_id,
+                track=segment.track,
+                number=segment.number,
+                stage="chunking",
+                at_ms=segment.at_ms,
+            )
+            for segment in closed
+        ]
+        return [*sorted(speech, key=lambda record: record.number)]
 
     def _end(self, partition: int, end: EndOfCall) -> list[Record]:
         state = self._store.open(partition, end.call_id)
@@ -203,7 +233,8 @@ class CallChunker:
         call = self._calls.get(end.call_id)
         out: list[Record] = []
         for name, track in call.tracks.items() if call is not None else ():
-            out += [self._record(end.call_id, name, track, segment) for segment in track.chunker.flush()]
+            closed = [self._record(end.call_id, name, track, segment) for segment in track.chunker.flush()]
+            out += [*closed, *(self._speech({(end.call_id, name): track}, closed) if self._rules.piece_ms else ())]
         if call is not None:
             call.ended = True  # it holds its audio until the end is in the changelog
         state.value = CallState(ended_at_ms=now_ms())
@@ -211,7 +242,6 @@ class CallChunker:
         return [*out, msgspec.structs.replace(end, stage="chunking")]
 
     def _record(self, call_id: str, name: Track, track: _OpenTrack, segment: Segment) -> SpeechSegment:
-        heard = [source.at_ms for source in track.sources if source.start_ms < segment.end_ms]
         return SpeechSegment(
             utterance_id=f"{call_id}/{name}/{segment.number}",
             call_id=call_id,
@@ -222,10 +252,25 @@ class CallChunker:
             voice_start_ms=segment.voice_start_ms,
             voice_end_ms=segment.voice_end_ms,
             speech_ms=segment.speech_ms,
-            at_ms=heard[-1] if heard else now_ms(),
+            at_ms=track.heard_at_ms(segment.end_ms),
             closed_by=segment.closed_by,
             sample_rate=segment.sample_rate,
             audio=segment.pcm.astype("<i2", copy=False).tobytes(),
+        )
+
+    def _piece(self, call_id: str, name: Track, track: _OpenTrack, piece: Piece) -> SpeechPiece:
+        return SpeechPiece(
+            utterance_id=f"{call_id}/{name}/{piece.number}",
+            call_id=call_id,
+            track=name,
+            number=piece.number,
+            segment_start_ms=piece.segment_start_ms,
+            voice_start_ms=piece.voice_start_ms,
+            start_ms=piece.start_ms,
+            end_ms=piece.end_ms,
+            at_ms=track.heard_at_ms(piece.end_ms),
+            sample_rate=piece.sample_rate,
+            audio=piece.pcm.astype("<i2", copy=False).tobytes(),
         )
 
     def _checkpoint(self) -> None:

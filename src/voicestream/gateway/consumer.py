@@ -22,6 +22,7 @@ TOPICS: dict[str, Topic[Any]] = {
     topic.name: topic
     for topic in (
         topics.calls,
+        topics.interims,
         topics.transcripts,
         topics.sentiment,
         topics.insights,
@@ -30,6 +31,7 @@ TOPICS: dict[str, Topic[Any]] = {
         topics.results,
     )
 }
+OPTIONAL = frozenset({topics.interims.name})  # no worker makes it where there are no captions
 LOOK_S = 1.0
 LOOK_AGAIN_S = 30.0
 ANSWER_S = 2.0
@@ -111,7 +113,7 @@ class ResultConsumer:
             self._assigned |= {(one.topic, one.partition) for one in fresh}
         self._looked = True
         self._loop.call_soon_threadsafe(self._ready.set)
-        return all(name in found for name in TOPICS)
+        return all(name in found for name in TOPICS.keys() - OPTIONAL)
 
     def _end(self, partition: TopicPartition) -> int:
         _, end = self._consumer.get_watermark_offsets(partition, timeout=ANSWER_S)

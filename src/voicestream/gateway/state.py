@@ -1,6 +1,7 @@
 """What is known of each call, put together from the result topics, for whoever looks while it goes on."""
 
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,6 +41,8 @@ class CallState:
     ended_at_ms: int | None = None
     reason: str | None = None
     lines: OrderedDict[str, dict[str, Any]] = field(default_factory=OrderedDict)
+    reached: dict[str, int] = field(default_factory=dict)
+    """The last utterance of each track that has its final words."""
     mood: dict[str, dict[str, Any]] = field(default_factory=dict)
     insights: OrderedDict[str, dict[str, Any]] = field(default_factory=OrderedDict)
     routing: OrderedDict[str, dict[str, Any]] = field(default_factory=OrderedDict)
@@ -52,10 +55,13 @@ class CallState:
         match record:
             case CallEvent():
                 self._event(record)
+            case Transcript(final=False):
+                if self.summary is None and record.number > self.reached.get(record.track, -1):
+                    self._line(record, final=False)
             case Transcript():
-                self._line(record.utterance_id, record, final=record.final)
+                self._final(record)
             case UtteranceResult():
-                line = self._line(record.utterance_id, record, final=True)
+                line = self._final(record)
                 line["polarity"], line["label"], line["emotion"] = record.polarity, record.label, record.emotion
                 for found in record.insights:
                     self._insight({"utterance_id": record.utterance_id, "track": record.track} | _fields(found))
@@ -70,6 +76,7 @@ class CallState:
                     self.metrics = _fields(record)
             case CallSummary():
                 self.summary = _fields(record)
+                self._withdraw(lambda line: True)
                 self.started_at_ms, self.ended_at_ms = record.started_at_ms, record.ended_at_ms
                 self.reason = record.reason
                 said = {name: getattr(record, name) for name in ("protocol", "queue", "agent", "customer", "metadata")}
@@ -85,11 +92,22 @@ class CallState:
         else:
             self.marks.append({"kind": event.kind, "value": event.value, "track": event.track, "at_ms": event.at_ms})
 
-    def _line(self, utterance_id: str, record: Transcript | UtteranceResult, final: bool) -> dict[str, Any]:
-        line = self.lines.get(utterance_id)
+    def _final(self, record: Transcript | UtteranceResult) -> dict[str, Any]:
+        """A line with its final words. What was shown of an earlier utterance came to nothing: finals are in order."""
+        track, number = record.track, record.number
+        self.reached[track] = max(number, self.reached.get(track, -1))
+        self._withdraw(lambda line: line["track"] == track and line["number"] < number)
+        return self._line(record, final=True)
+
+    def _withdraw(self, which: Callable[[dict[str, Any]], bool]) -> None:
+        for line in [line for line in self.lines.values() if not line["final"] and which(line)]:
+            del self.lines[line["utterance_id"]]
+
+    def _line(self, record: Transcript | UtteranceResult, final: bool) -> dict[str, Any]:
+        line = self.lines.get(record.utterance_id)
         if line is None:
             line = {"polarity": None, "label": None, "emotion": None}
-            _put(self.lines, utterance_id, line, MAX_LINES)
+            _put(self.lines, record.utterance_id, line, MAX_LINES)
         line |= {name: getattr(record, name) for name in _LINE_FIELDS} | {"final": final}
         return line
 

@@ -1,6 +1,6 @@
 """The records of every topic; their fields are documented in ``schemas/*.avsc``."""
 
-from voicestream.records.audio import AudioChunk, SpeechSegment
+from voicestream.records.audio import AudioChunk, SpeechPiece, SpeechSegment
 from voicestream.records.call import CallEvent, EndOfCall, EndOfUtterance
 from voicestream.records.metrics import CallMetric, WindowMetric
 from voicestream.records.results import CallSummary, InsightRef, UtteranceResult
@@ -19,6 +19,7 @@ __all__ = [
     "InsightRef",
     "RoutingDecision",
     "Sentiment",
+    "SpeechPiece",
     "SpeechSegment",
     "Track",
     "Transcript",

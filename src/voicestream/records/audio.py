@@ -33,3 +33,18 @@ class SpeechSegment(CallRecord, frozen=True, kw_only=True):
     closed_by: str
     sample_rate: int
     audio: bytes
+
+
+class SpeechPiece(CallRecord, frozen=True, kw_only=True):
+    """What is new of a segment that is still open: for the words so far, while somebody speaks."""
+
+    utterance_id: str
+    track: Track
+    number: int
+    segment_start_ms: int
+    voice_start_ms: int
+    start_ms: int
+    end_ms: int
+    at_ms: int
+    sample_rate: int
+    audio: bytes

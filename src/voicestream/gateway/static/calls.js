@@ -12,7 +12,7 @@ export class Calls {
   get(callId) {
     let call = this.byId.get(callId);
     if (!call) {
-      call = { call_id: callId, status: "live", mood: {}, lines: new Map(), found: new Map(), routing: new Map(), orphans: new Map() };
+      call = { call_id: callId, status: "live", mood: {}, lines: new Map(), found: new Map(), routing: new Map(), orphans: new Map(), reached: {} };
       this.byId.set(callId, call);
     }
     return call;
@@ -29,7 +29,8 @@ export class Calls {
     call.mood = { ...mood, ...call.mood };
     for (const line of transcript ?? []) {
       const { insights: tags, ...said } = line;
-      if (!call.lines.get(line.utterance_id)?.final) this.line(call, said);
+      const known = call.lines.get(line.utterance_id);
+      if (said.final ? !known?.final : !known) this.say(call, said); // interim words of the feed are newer than told ones
       for (const tag of tags) call.found.set(tag.insight_id, tag);
     }
     for (const decision of routing ?? []) this.decide(call, decision);
@@ -48,10 +49,10 @@ export class Calls {
         if (record.kind === "ended") Object.assign(call, { status: "ended", ended_at_ms: record.at_ms, reason: record.reason });
         break;
       case "Transcript":
-        this.line(call, record, { final: record.final });
+        this.say(call, record);
         break;
       case "UtteranceResult":
-        this.line(call, record, { final: true, polarity: record.polarity, emotion: record.emotion });
+        this.say(call, { ...record, final: true });
         for (const tag of record.insights) call.found.set(tag.insight_id, { ...tag, utterance_id: record.utterance_id });
         break;
       case "Sentiment":
@@ -73,6 +74,7 @@ export class Calls {
           status: "ended", summary: record, ended_at_ms: record.ended_at_ms, duration_ms: record.duration_ms, reason: record.reason,
           started_at_ms: record.started_at_ms, queue: record.queue ?? call.queue, agent: record.agent ?? call.agent, customer: record.customer ?? call.customer,
         });
+        this.withdraw(call, () => true);
         break;
       default:
         return null;
@@ -81,14 +83,28 @@ export class Calls {
     return call;
   }
 
-  line(call, said, more = {}) {
+  // Interim words are shown until the final ones are there: those of a later utterance tell that there are none.
+  say(call, said) {
+    if (!said.final) {
+      if (!call.summary && said.number > (call.reached[said.track] ?? -1)) this.line(call, said);
+      return;
+    }
+    call.reached[said.track] = Math.max(said.number, call.reached[said.track] ?? -1);
+    this.withdraw(call, (line) => line.track === said.track && line.number < said.number);
+    this.line(call, said);
+  }
+
+  withdraw(call, which) {
+    for (const line of call.lines.values()) if (!line.final && which(line)) call.lines.delete(line.utterance_id);
+  }
+
+  line(call, said) {
     const known = call.lines.get(said.utterance_id) ?? call.orphans.get(said.utterance_id) ?? {};
     call.orphans.delete(said.utterance_id);
     const line = { ...known };
-    for (const name of ["utterance_id", "track", "start_ms", "end_ms", "text", "final", "polarity", "emotion"]) {
+    for (const name of ["utterance_id", "track", "number", "start_ms", "end_ms", "text", "final", "polarity", "emotion"]) {
       if (said[name] !== undefined && said[name] !== null) line[name] = said[name];
     }
-    for (const [name, value] of Object.entries(more)) if (value !== null && value !== undefined) line[name] = value;
     call.lines.set(said.utterance_id, line);
     if (call.lines.size > MAX_LINES) call.lines.delete(call.lines.keys().next().value);
   }
