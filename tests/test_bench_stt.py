@@ -54,6 +54,7 @@ def figures(native_ms: float = 100, transformers_ms: float = 400, added_ms: floa
     return Figures(
         "tiny.en",
         clips=24,
+        words=500,
         accuracy={
             "whisper.cpp": Accuracy(0.10, 0.115),
             "grpc cpu": Accuracy(0.10, 0.13),

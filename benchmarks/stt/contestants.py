@@ -13,6 +13,7 @@ from voicestream.stt.measure import Measured
 
 GRPC = "grpc "
 MOST_AT_ONCE = 8
+WORKERS = os.cpu_count() or 1
 
 ABOUT = {
     "whisper.cpp": ("whisper.cpp, wheel", "in this process, as the portable wheel is built (AVX2)", "pywhispercpp"),
@@ -67,7 +68,7 @@ def load(keys: Iterable[str], model: str) -> tuple[list[Contestant], dict[str, s
     ready, missing = [], {}
     for key in keys:
         try:
-            contestant = _load(key, model, os.cpu_count() or 1)
+            contestant = _load(key, model)
         except (VoicestreamError, ImportError) as error:
             missing[key] = str(error).splitlines()[0]
             continue
@@ -76,12 +77,12 @@ def load(keys: Iterable[str], model: str) -> tuple[list[Contestant], dict[str, s
     return ready, missing
 
 
-def _load(key: str, model: str, workers: int) -> Contestant:
+def _load(key: str, model: str) -> Contestant:
     if key == FasterWhisper.name:
-        return Contestant(key, Measured(FasterWhisper(model, capacity=workers)))
+        return Contestant(key, Measured(FasterWhisper(model, capacity=WORKERS)))
     if not key.startswith(GRPC):
-        return Contestant(key, Measured(load_engine(key, model, capacity=workers)))
-    server = NativeServer(key.removeprefix(GRPC), model, workers)
+        return Contestant(key, Measured(load_engine(key, model, capacity=WORKERS)))
+    server = NativeServer(key.removeprefix(GRPC), model, WORKERS)
     try:
         engine = load_engine(f"grpc://{server.address}", model, capacity=MOST_AT_ONCE)
     except VoicestreamError:

@@ -7,13 +7,14 @@ from itertools import cycle, islice
 
 import numpy as np
 
-from benchmarks.stt.contestants import GRPC, MOST_AT_ONCE, Contestant
+from benchmarks.stt.contestants import GRPC, MOST_AT_ONCE, WORKERS, Contestant
 from benchmarks.stt.overhead import Overhead, overhead
 from benchmarks.stt.peers import FullContext
 from benchmarks.stt.speech import Speech
 from voicestream.errors import SttError
 from voicestream.stt.engine import Clip, SttEngine
 from voicestream.stt.measure import Recording, Timing, errors, take_turns
+from voicestream.stt.wer import normalise
 
 LENGTHS_S = (1, 2, 3, 5, 10)
 TYPICAL_S = 3
@@ -58,6 +59,8 @@ class Figures:
 
     model: str
     clips: int
+    """For the word errors, with so many words:"""
+    words: int
     accuracy: dict[str, Accuracy] = field(default_factory=dict)
     latency: dict[int, dict[str, Timing]] = field(default_factory=dict)
     """By length in seconds, one at a time."""
@@ -81,7 +84,8 @@ def measure(
     """Word errors of each, then latencies in turns, then what gRPC adds; says on the terminal what it is at."""
     print(f"{model}: word errors", flush=True)
     chosen = speech.spread(size.clips)
-    figures = Figures(model, len(chosen), missing=dict(missing))
+    words = sum(len(normalise(recording.text)) for recording in chosen)
+    figures = Figures(model, len(chosen), words, missing=dict(missing))
     runners = []
     for contestant in contestants:
         try:
@@ -89,7 +93,7 @@ def measure(
             runners.append(contestant)
         except SttError as error:
             figures.missing[contestant.key] = str(error).splitlines()[0]
-    figures.accuracy[REFERENCE] = reference(model, contestants[0].engine.capacity if contestants else 1, chosen)
+    figures.accuracy[REFERENCE] = reference(model, chosen)
     share_s = size.seconds / ALL_SHARES
     for length in LENGTHS_S:
         print(f"{model}: {length} s", flush=True)
@@ -117,9 +121,9 @@ def accuracy(engine: SttEngine, recordings: Sequence[Recording]) -> Accuracy:
     return Accuracy(wide, telephone)
 
 
-def reference(model: str, capacity: int, recordings: Sequence[Recording]) -> Accuracy:
+def reference(model: str, recordings: Sequence[Recording]) -> Accuracy:
     """The same model with its whole context and nothing cut."""
-    engine = FullContext(model, capacity=capacity)
+    engine = FullContext(model, capacity=WORKERS)
     try:
         return accuracy(engine, recordings)
     finally:

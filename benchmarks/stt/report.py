@@ -1,6 +1,5 @@
 """The section of ``docs/benchmarks.md``, made of what was measured: tables, and what they say of the targets."""
 
-import os
 import platform
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -8,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.stt.contestants import GRPC, about, title
+from benchmarks.stt.contestants import GRPC, WORKERS, about, title
 from benchmarks.stt.figures import AT_ONCE, LENGTHS_S, NOTHING_S, REFERENCE, TYPICAL_S, Figures, percentiles
 from benchmarks.stt.overhead import BARE, Overhead
 from voicestream.stt.measure import Timing
@@ -18,7 +17,7 @@ TARGET_MS, TARGET_LESS, TARGET_GRPC_MS, TARGET_TIMES, TARGET_POINTS = 200.0, 25.
 TRANSFORMERS, FASTER_WHISPER, CTRANSLATE2 = "transformers", "faster-whisper", "ctranslate2"
 
 ABOUT = """Real speech: {speech}, at 16 kHz and through 8 kHz mu-law.
-Engines take turns, clip by clip, so that a busy machine is unfair to none; each has {cores} workers of one thread.
+Engines take turns, clip by clip, so that a busy machine is unfair to none; each has {workers} workers of one thread.
 Latency is what the caller waits, for telephone segments cut from the recordings joined end to end: through words, which
 is harder than what the segmenter cuts. CPU is user and system time of all threads of engine, client and server.
 Segments/s a core is one second of a core over the CPU time of a segment.
@@ -28,8 +27,8 @@ Segments/s a core is one second of a core over the CPU time of a segment.
 def section(command: str, speech: str, load: float, minutes: float, all_figures: Sequence[Figures]) -> str:
     """The text below the section's heading."""
     lines = [
-        ABOUT.format(speech=speech, cores=os.cpu_count()),
-        f"`{command}` on {processor()} ({platform.machine()}, {os.cpu_count()} cores), load {load:.1f} at the start, "
+        ABOUT.format(speech=speech, workers=WORKERS),
+        f"`{command}` on {processor()} ({platform.machine()}, {WORKERS} cores), load {load:.1f} at the start, "
         f"Python {platform.python_version()}, {datetime.now(UTC):%Y-%m-%d}, {minutes:.0f} minutes.\n",
         "### Against the targets\n",
         *targets(all_figures),
@@ -54,7 +53,7 @@ def processor() -> str:
 def accuracy_table(figures: Figures) -> list[str]:
     base = figures.accuracy[REFERENCE]
     lines = [
-        f"Word errors of {figures.clips} recordings, behind the same guards:\n",
+        f"Word errors of {figures.clips} recordings ({figures.words} words), behind the same guards:\n",
         "| | 16 kHz | telephone | points over full context |",
         "|---|--:|--:|--:|",
         f"| whisper.cpp, full context, nothing cut | {base.wide:.1%} | {base.telephone:.1%} | |",
