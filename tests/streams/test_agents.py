@@ -150,6 +150,27 @@ def test_retries_come_before_giving_up():
         assert driver.topic(topics.dlq).read_all() == []
 
 
+def test_only_the_errors_that_may_pass_are_tried_again_if_need_be_for_ever():
+    stage = Stage("picky")
+    tries = []
+    policy = ErrorPolicy(process=Retry(None, backoff_ms=1, longest_ms=1, only=(ConnectionError,)))
+
+    @stage.agent(topics.transcripts, out=topics.insights, errors=policy)
+    async def picky(said: Transcript) -> Insight:
+        tries.append(said.number)
+        if said.number == 1:
+            raise ValueError("never any good")
+        if len(tries) < 50:
+            raise ConnectionError
+        return Insight.of(said, kind="ok")
+
+    with TopologyTestDriver(stage) as driver:
+        driver.topic(topics.transcripts).send(said(0), said(1), said(2))
+        assert [insight.number for insight in driver.topic(topics.insights)] == [0, 2]
+        assert [letter.message for letter in driver.topic(topics.dlq)] == ["never any good"]
+    assert tries == [0] * 50 + [1, 2]
+
+
 def test_one_bad_record_of_a_batch_does_not_take_the_others_with_it():
     stage = Stage("halves")
 

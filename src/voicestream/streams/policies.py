@@ -8,8 +8,6 @@ from voicestream.streams.errors import DecodeError, EncodeError, RegistryError, 
 Action = Literal["fail", "skip", "dead_letter"]
 Step = Literal["decode", "process", "produce"]
 
-MAX_BACKOFF_MS = 30_000
-
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -21,18 +19,26 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Try again up to ``times`` times, after ``backoff_ms`` (doubled each time, 30 s at most); do ``then`` after that.
+    """Try again up to ``times`` times, after ``backoff_ms``, doubled each time up to ``longest_ms``; then do ``then``.
 
     The messages behind it wait meanwhile, so keep the sum of the waits below what a rebalance waits for (5 s).
+    ``times=None`` tries for ever, for what everything has to wait for; a rebalance or a stop calls it off after these
+    5 s. Of the errors of your function only those of the types ``only`` are tried again.
     """
 
-    times: int
+    times: int | None
     backoff_ms: int = 200
     then: Action = "dead_letter"
+    longest_ms: int = 30_000
+    only: tuple[type[Exception], ...] = (Exception,)
 
     def delay_s(self, tried: int) -> float:
         """Seconds to wait after the try number ``tried``, counted from 0."""
-        return float(min(self.backoff_ms * 2 ** min(tried, 30), MAX_BACKOFF_MS)) / 1000
+        return float(min(self.backoff_ms * 2 ** min(tried, 30), self.longest_ms)) / 1000
+
+    def allows(self, tried: int) -> bool:
+        """Whether there may be another try after the one with this number, counted from 0."""
+        return self.times is None or tried < self.times
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,14 +19,15 @@ class Retries:
         self._policy = policy
 
     async def __call__(self, call: Call, proceed: Proceed) -> list[Outgoing]:
-        for tried in range(self._policy.times):
+        tried = 0
+        while True:
             try:
                 return await proceed()
-            except Exception:
-                if call.step != "process":
+            except self._policy.only:
+                if call.step != "process" or not self._policy.allows(tried):
                     raise
-                await asyncio.sleep(self._policy.delay_s(tried))
-        return await proceed()
+            await asyncio.sleep(self._policy.delay_s(tried))
+            tried += 1
 
 
 async def while_away(policy: Action | Retry, attempt: Callable[[], T]) -> T:
@@ -35,10 +36,12 @@ async def while_away(policy: Action | Retry, attempt: Callable[[], T]) -> T:
     Other errors of encoding and decoding are not tried again: the same bytes give the same answer. Raises
     ``RegistryError`` when there are no more tries.
     """
-    if isinstance(policy, Retry):
-        for tried in range(policy.times):
-            try:
-                return attempt()
-            except RegistryError:
-                await asyncio.sleep(policy.delay_s(tried))
-    return attempt()
+    tried = 0
+    while True:
+        try:
+            return attempt()
+        except RegistryError:
+            if not isinstance(policy, Retry) or not policy.allows(tried):
+                raise
+        await asyncio.sleep(policy.delay_s(tried))
+        tried += 1

@@ -191,8 +191,9 @@ class PipelineTask:
         errors = self.agent.errors
         for step, error in run.failed.values():
             policy = errors.process if step == "process" else errors.produce
-            may_pass = step == "process" or isinstance(error, RegistryError)
-            if may_pass and isinstance(policy, Retry) and tried < policy.times:
+            if not isinstance(policy, Retry) or not policy.allows(tried):
+                continue
+            if isinstance(error, policy.only if step == "process" else RegistryError):
                 return policy
         return None
 

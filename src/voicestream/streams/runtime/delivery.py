@@ -28,7 +28,7 @@ async def deliver(out: Sequence[Outgoing], send: Send, policy: Action | Retry, f
             return
         except SendError as error:
             refused = [(out[position], reason) for position, reason in sorted(error.failures.items())]
-        if isinstance(policy, Retry) and tried < policy.times:
+        if isinstance(policy, Retry) and policy.allows(tried):
             await asyncio.sleep(policy.delay_s(tried))
             tried += 1
             out = [message for message, _ in refused]
