@@ -51,8 +51,13 @@ class Settings(BaseSettings):
     redis: str | None = Field(None, description="redis://host:6379/0, for the stage redis; none: not used.")
     stt_engine: str = Field(
         "whisper.cpp",
-        description="Engine of speech to text: whisper.cpp, ctranslate2, auto (the fastest that is installed) or the "
-        "name of a plug-in.",
+        description="Engine of speech to text: whisper.cpp, ctranslate2, auto (the fastest that is installed), "
+        "grpc://HOST:PORT[,HOST:PORT...] or the name of a plug-in.",
+    )
+    stt_fallback: str | None = Field(
+        None,
+        description="Engine that takes segments while STT_ENGINE is away or full, such as whisper.cpp or auto; none: "
+        "they wait.",
     )
     stt_model: str = Field(
         "tiny.en", description="Model of speech to text: a name of `voicestream models list`, or a file."

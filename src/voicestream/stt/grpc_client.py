@@ -1,114 +1,86 @@
-"""The native server of native/ as an engine: clips go to it over gRPC.
+"""The engine `grpc`: the native server of native/, or several, by the client of client.py in a loop of its own."""
 
-Retries are gRPC's own: it asks again when the server is away or its queue is full, and waits as long as the server
-says. A clip that got no answer within the deadline is an SttError.
-"""
+import asyncio
+import threading
+from collections.abc import Coroutine, Sequence
+from concurrent.futures import CancelledError
+from typing import Any, Final, TypeVar
 
-import json
-from collections.abc import Sequence
-from typing import Final
-
-from voicestream.errors import SttError
-from voicestream.stt.engine import Clip, Recognition, Word
+from voicestream.errors import SttUnavailable
+from voicestream.stt.engine import Clip, Recognition
 
 try:
-    import grpc
-
-    from voicestream.stt import stt_pb2
+    from voicestream.stt.client import SttClient
 except ImportError as error:
     raise ImportError(f"{error}: install voicestream[grpc]") from error
 
-_SERVICE: Final = "voicestream.stt.v1.SpeechToText"
-_CONNECT_S: Final = 10.0
-_DEADLINE_S: Final = 30.0
-_NOTHING: Final = b""
-_POLICY: Final = {
-    "methodConfig": [
-        {
-            "name": [{"service": _SERVICE}],
-            "waitForReady": True,
-            "retryPolicy": {
-                "maxAttempts": 5,  # gRPC allows no more
-                "initialBackoff": "0.05s",
-                "maxBackoff": "2s",
-                "backoffMultiplier": 3,
-                "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"],
-            },
-        }
-    ]
-}
+T = TypeVar("T")
+
+_READY_S: Final = 60.0  # a server that is started at the same time has to load its model
 
 
 class GrpcClient:
-    """The engine `grpc`: `grpc://HOST:PORT` is the address of a server, which has loaded `model`.
+    """The engine `grpc`: `grpc://HOST:PORT[,HOST:PORT...]` are the addresses of servers, which have loaded `model`.
 
-    `capacity` is the number of clips that are sent at the same time. Raises SttError when no server answers there, or
-    one with another model.
+    `capacity` is the number of clips that are sent at the same time; it says nothing of the servers. Raises SttError
+    when the URL makes no sense. Whether there are servers `warm_up` and the first clip will tell.
     """
 
     name = "grpc"
 
     def __init__(self, model: str, *, capacity: int, url: str = "grpc://127.0.0.1:50051") -> None:
-        self._address = url.partition("://")[2].rstrip("/")
-        self._channel = grpc.insecure_channel(self._address, options=[("grpc.service_config", json.dumps(_POLICY))])
-        self._call = self._channel.unary_unary(
-            f"/{_SERVICE}/Transcribe",
-            request_serializer=stt_pb2.TranscribeRequest.SerializeToString,
-            response_deserializer=stt_pb2.Transcript.FromString,
-        )
+        self.model = model
         self.capacity = capacity
-        try:
-            self.model: str = self._call(_request(_NOTHING, 16000, None), timeout=_CONNECT_S).model
-        except grpc.RpcError as error:
-            self.close()
-            raise SttError(
-                f"no server of speech to text at {self._address} ({error.details()}): "
-                f"start `stt_server --listen {self._address} --model FILE`"
-            ) from error
-        if self.model != model:
-            self.close()
-            raise SttError(f"the server at {self._address} has the model {self.model}, and {model} is asked for")
+        self._client = SttClient(url, model)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="stt grpc", daemon=True)
+        self._thread.start()
+        self._do(self._client.__aenter__())
 
     def transcribe(self, clips: Sequence[Clip]) -> list[Recognition]:
-        """One recognition for each clip, in order; SttError when the server refuses one, or doesn't answer in 30 s."""
-        calls = [
-            self._call.future(
-                _request(clip.pcm.astype("<i2").tobytes(), clip.sample_rate, clip.language), timeout=_DEADLINE_S
-            )
-            for clip in clips
-        ]
-        try:
-            return [_recognition(call.result()) for call in calls]
-        except grpc.RpcError as error:
-            for call in calls:
-                call.cancel()
-            raise SttError(f"speech to text by {self._address}: {error.details()}") from error
+        """One recognition for each clip, in order; SttUnavailable and SttError as SttClient.transcribe raises them."""
+        return self._do(self._all(clips))
 
     def warm_up(self) -> None:
-        """Nothing: the server did so when it started."""
+        """Wait until a server answers, a minute at most.
+
+        Raises SttUnavailable when none does, and SttError when all of them have another model.
+        """
+        self._do(self._client.ready(_READY_S))
 
     def close(self) -> None:
-        """Close the connection."""
-        self._channel.close()
+        """Close the connections; a clip that is in work raises SttUnavailable."""
+        if self._loop.is_closed():
+            return
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
 
+    async def _all(self, clips: Sequence[Clip]) -> list[Recognition]:
+        tasks = [asyncio.create_task(self._client.transcribe(clip)) for clip in clips]
+        try:
+            return await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
 
-def _request(audio: bytes, sample_rate: int, language: str | None) -> stt_pb2.TranscribeRequest:
-    return stt_pb2.TranscribeRequest(
-        format=stt_pb2.Format(
-            encoding=stt_pb2.PCM16,
-            sample_rate_hz=sample_rate,
-            language=(language or "").partition("-")[0].lower(),
-        ),
-        audio=audio,
-    )
+    async def _end(self) -> None:
+        waiting = asyncio.all_tasks() - {asyncio.current_task()}
+        await self._client.__aexit__()
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
 
-
-def _recognition(transcript: stt_pb2.Transcript) -> Recognition:
-    return Recognition(
-        text=transcript.text,
-        words=tuple(Word(word.text, word.start_ms, word.end_ms, word.confidence) for word in transcript.words),
-        confidence=transcript.confidence,
-        no_speech_probability=transcript.no_speech_probability,
-        language=transcript.language,
-        inference_ms=transcript.inference_ms,
-    )
+    def _do(self, work: Coroutine[Any, Any, T]) -> T:
+        if self._loop.is_closed():
+            work.close()
+            raise SttUnavailable("the client of speech to text is closed")
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except CancelledError:
+            raise SttUnavailable("the client of speech to text was closed") from None
+        except BaseException:
+            future.cancel()  # a signal, say: nobody waits for it any more
+            raise
