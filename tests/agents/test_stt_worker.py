@@ -130,7 +130,7 @@ def test_segments_of_a_server_that_is_killed_are_transcribed_once_when_it_is_bac
         for call in CALLS:
             *heard, _ = there.until(topics.transcripts, call, over)
             assert [(one.number, one.engine) for one in heard] == [(n, "grpc/tiny.en") for n in range(3)]
-            assert {one.text for one in heard} == {"And so my fellow Americans."}
+            assert all(one.text.startswith("And so my fellow American") for one in heard)
         assert there.everything(topics.dlq) == []
     finally:
         worker.stop()
