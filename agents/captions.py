@@ -6,7 +6,7 @@ from functools import partial
 
 from voicestream import Batch, ErrorPolicy, Stage, topics
 from voicestream.calls.captions import BackgroundThreads, Captions
-from voicestream.errors import SettingsError
+from voicestream.errors import SettingsError, SttUnavailable
 from voicestream.records import EndOfUtterance, SpeechPiece, Transcript
 from voicestream.settings import settings
 from voicestream.stt.engine import SttEngine, load_engine
@@ -29,7 +29,10 @@ async def load() -> None:
     threads[:] = [BackgroundThreads(config.stt_workers)]
     load = partial(load_engine, config.stt_engine, config.stt_model, capacity=config.stt_workers)
     engines[:] = [await threads[0].run(load)]
-    await threads[0].run(engines[0].warm_up)
+    try:
+        await threads[0].run(engines[0].warm_up)
+    except SttUnavailable as error:  # what a whole pipeline need not wait for
+        log.warning("captions begin when speech to text can be had: %s", error)
     captions[:] = [Captions(engines[0], threads[0], config.stt_language)]
     log.info("captions by %s/%s, every %d ms", engines[0].name, engines[0].model, config.interim_ms)
 
