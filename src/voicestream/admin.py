@@ -3,12 +3,15 @@
 import asyncio
 import logging
 from collections.abc import Callable, Container, Iterable, Mapping
+from functools import partial
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from voicestream import topics
 from voicestream.errors import BrokerError
+from voicestream.streams.record import Record
+from voicestream.streams.topic import Topic
 
 log = logging.getLogger(__name__)
 
@@ -21,18 +24,25 @@ def wanted_topics(partitions: int) -> dict[str, int]:
     return {topic.name: topic.partitions or partitions for topic in topics.ALL}
 
 
+def retentions(topics: Iterable[Topic[Record]]) -> dict[str, int]:
+    """The milliseconds for which messages are kept, of the topics that say so."""
+    return {topic.name: topic.retention_ms for topic in topics if topic.retention_ms is not None}
+
+
 async def create_topics(
     bootstrap: str,
     topics: Mapping[str, int],
     *,
     replication: int,
     compacted: Container[str] = (),
+    retention: Mapping[str, int] | None = None,
     check: Callable[[Mapping[str, int]], None] | None = None,
     timeout_s: float = 15.0,
 ) -> None:
     """Create ``topics`` (name to number of partitions) that do not exist yet; call it as often as you like.
 
-    Of the ``compacted`` ones the broker keeps the last value of each key. ``check`` is given the partitions of those
+    Of the ``compacted`` ones the broker keeps the last value of each key, of those in ``retention`` what is not older
+    than so many milliseconds, or twice that: it removes a file at a time. ``check`` is given the partitions of those
     that exist; when it raises, none is created.
 
     Tries again until ``timeout_s``, as a broker that has just started may refuse. Raises ``BrokerError`` when the
@@ -44,7 +54,7 @@ async def create_topics(
             try:
                 if check is not None:
                     check(await _there(admin, topics))
-                await _create(admin, topics, replication, compacted)
+                await _create(admin, topics, replication, partial(_config, compacted, retention or {}))
                 await _check_partitions(admin, topics)
             finally:
                 await admin.close()
@@ -75,13 +85,10 @@ async def _there(admin: AIOKafkaAdminClient, topics: Iterable[str]) -> dict[str,
 
 
 async def _create(
-    admin: AIOKafkaAdminClient, topics: Mapping[str, int], replication: int, compacted: Container[str]
+    admin: AIOKafkaAdminClient, topics: Mapping[str, int], replication: int, config: Callable[[str], dict[str, str]]
 ) -> None:
     wanted = [
-        NewTopic(
-            name, partitions, replication, topic_configs={"cleanup.policy": "compact"} if name in compacted else {}
-        )
-        for name, partitions in topics.items()
+        NewTopic(name, partitions, replication, topic_configs=config(name)) for name, partitions in topics.items()
     ]
     while wanted:
         response = await admin.create_topics(wanted)
@@ -95,6 +102,14 @@ async def _create(
             again.add(name)
         wanted = [topic for topic in wanted if topic.name in again]
         await asyncio.sleep(RETRY_S if wanted else 0)
+
+
+def _config(compacted: Container[str], retention: Mapping[str, int], name: str) -> dict[str, str]:
+    config = {"cleanup.policy": "compact"} if name in compacted else {}
+    if name in retention:
+        # A file to which is written is not removed: without the second one a busy topic would be kept for a week.
+        config |= {"retention.ms": str(retention[name]), "segment.ms": str(retention[name])}
+    return config
 
 
 async def _check_partitions(admin: AIOKafkaAdminClient, topics: Mapping[str, int]) -> None:

@@ -11,7 +11,7 @@ import faust
 import prometheus_client
 
 from voicestream import topics, tracing
-from voicestream.admin import create_topics
+from voicestream.admin import create_topics, retentions
 from voicestream.codec import codec
 from voicestream.errors import SettingsError, VoicestreamError
 from voicestream.settings import Settings, settings
@@ -24,7 +24,7 @@ from voicestream.streams.runtime.queries import QueryConfig
 from voicestream.streams.runtime.worker import WorkerConfig, stages_app
 from voicestream.streams.stage import Stage as StreamsStage
 from voicestream.streams.topology.checks import problems, refuse, unknown_topics
-from voicestream.streams.topology.model import all_changelogs, partition_counts
+from voicestream.streams.topology.model import all_changelogs, all_topics, partition_counts
 
 log = logging.getLogger(__name__)
 
@@ -128,6 +128,7 @@ async def _create_topics(config: Settings, stages: Sequence[StreamsStage]) -> No
         wanted,
         replication=config.replication,
         compacted=all_changelogs(stages),
+        retention=retentions(all_topics(stages)),
         check=partial(_check, stages, wanted),
     )
 

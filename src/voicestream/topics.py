@@ -24,8 +24,8 @@ audio: Topic[AudioChunk | EndOfCall] = Topic("voice.audio", AudioChunk, EndOfCal
 calls: Topic[CallEvent] = Topic("voice.calls", CallEvent, external=True)
 segments: Topic[SpeechSegment | EndOfCall] = Topic("voice.segments", SpeechSegment, EndOfCall)
 # Of use for seconds, and only for the words that are shown while somebody speaks.
-speech: Topic[SpeechPiece | EndOfUtterance] = Topic("voice.speech", SpeechPiece, EndOfUtterance)
-interims: Topic[Transcript] = Topic("voice.interims", Transcript)
+speech: Topic[SpeechPiece | EndOfUtterance] = Topic("voice.speech", SpeechPiece, EndOfUtterance, retention="10m")
+interims: Topic[Transcript] = Topic("voice.interims", Transcript, retention="10m")
 transcripts: Topic[Transcript | EndOfCall] = Topic("voice.transcripts", Transcript, EndOfCall)
 sentiment: Topic[Sentiment | EndOfCall] = Topic("voice.sentiment", Sentiment, EndOfCall)
 insights: Topic[Insight | EndOfUtterance | EndOfCall] = Topic("voice.insights", Insight, EndOfUtterance, EndOfCall)

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import typer
 from aiokafka import ConsumerRecord
 
-from voicestream.admin import create_topics, wanted_topics
+from voicestream import topics
+from voicestream.admin import create_topics, retentions, wanted_topics
 from voicestream.codec import codec
 from voicestream.errors import BrokerError
 from voicestream.reading import followed
@@ -40,7 +41,7 @@ def create() -> None:
         )
     wanted = wanted_topics(config.partitions)
     limit_repeated()
-    asyncio.run(create_topics(bootstrap, wanted, replication=config.replication))
+    asyncio.run(create_topics(bootstrap, wanted, replication=config.replication, retention=retentions(topics.ALL)))
     typer.echo(f"{len(wanted)} topics are there: {', '.join(wanted)}")
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from voicestream.admin import create_topics, wanted_topics
+from voicestream import topics
+from voicestream.admin import create_topics, retentions, wanted_topics
 from voicestream.embedded.broker import Broker
 from voicestream.embedded.child import LOOPBACK, Child, free_port
 from voicestream.embedded.cut_off import end_cut_off_calls
@@ -113,7 +114,11 @@ class Stack:
             self._set(broker=broker.url)
         self._ready("broker", self.bootstrap)
         wanted = wanted_topics(self.settings.partitions)
-        asyncio.run(create_topics(self.bootstrap, wanted, replication=self.settings.replication))
+        asyncio.run(
+            create_topics(
+                self.bootstrap, wanted, replication=self.settings.replication, retention=retentions(topics.ALL)
+            )
+        )
         self._ready("topics", f"{len(wanted)} topics of {self.settings.partitions} partitions")
 
     def _launch_clickhouse(self) -> Child | None:
