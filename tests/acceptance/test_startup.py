@@ -30,6 +30,7 @@ WRONG = {
     "broken weights": ("stt", {"stt_model": "{folder}/broken.bin"}, "{folder}/broken.bin"),
     "no such engine": ("stt", {"stt_engine": "ear trumpet"}, "ear trumpet.*whisper.cpp"),
     "no such mood model": ("sentiment", {"sentiment_model": "crystal-ball"}, "crystal-ball.*default"),
+    "captions that were not asked for": ("captions", {}, "VOICESTREAM_INTERIM_MS is 0.*1000"),
     "broken rules": ("routing", {"routing_rules": "{folder}/rules.yaml"}, r"{folder}/rules.yaml:\d+"),
     "no rules": ("routing", {"routing_rules": "{folder}/none.yaml"}, "{folder}/none.yaml"),
     "metrics port taken": ("insights", {"metrics_port": "{broker}"}, "VOICESTREAM_METRICS_PORT.*{broker}"),
