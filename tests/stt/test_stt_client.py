@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import random
+import re
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -112,9 +114,10 @@ async def test_every_address_of_a_name_is_a_server_and_it_is_looked_up_again(mon
 
 
 async def test_name_without_an_address_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with SttClient("grpc://no-such-name.invalid:5", "tiny.en") as stt:
-        with pytest.raises(SttUnavailable, match=r"no-such-name\.invalid:5: the name has no address"):
-            await stt.transcribe(clip())
+    for name in ("no-such-name.invalid", "two..dots"):
+        async with SttClient(f"grpc://{name}:5", "tiny.en") as stt:
+            with pytest.raises(SttUnavailable, match=rf"{re.escape(name)}:5: the name has no address"):
+                await stt.transcribe(clip())
 
 
 # One clip
@@ -290,6 +293,54 @@ async def test_an_interim_clip_is_tried_once(answer: Any) -> None:
         with pytest.raises(SttUnavailable):
             await stt.transcribe(clip(interim=True))
         assert sum(len(server.requests) for server in servers) == 1
+
+
+async def test_interim_clips_that_are_refused_hold_up_no_others() -> None:
+    server = ScriptedServer(script=(refuse(Code.RESOURCE_EXHAUSTED, "60000"),))
+    async with serving(server) as url, SttClient(url, "tiny.en") as stt:
+        for _ in range(2):
+            with pytest.raises(SttUnavailable):
+                await stt.transcribe(clip(interim=True))
+        assert (await stt.transcribe(clip())).text == "800 samples"
+        assert [request.interim for request in server.requests] == [True, False]
+        assert (requests_of(server.address, "interim_refused"), requests_of(server.address, "ok")) == (1, 1)
+
+
+async def test_many_clips_on_servers_that_fail_each_get_their_own_answer_and_a_third_is_cancelled() -> None:
+    chance = random.Random(4)
+    faults = [
+        *(refuse(code) for code in (Code.UNAVAILABLE, Code.INTERNAL, Code.CANCELLED)),
+        *(refuse(Code.RESOURCE_EXHAUSTED, pushback) for pushback in ("20", "200")),
+    ]
+
+    async def moody(request: Any, context: Any) -> stt_pb2.Transcript:
+        await asyncio.sleep(chance.uniform(0, 0.03))
+        return await (echo if chance.random() < 0.7 else chance.choice(faults))(request, context)
+
+    servers = [ScriptedServer(moody) for _ in range(3)]
+    counts = {"heard": 0, "unavailable": 0, "failed": 0, "cancelled": 0}
+
+    async with serving(*servers) as url, SttClient(url, "tiny.en") as stt:
+
+        async def ask(number: int) -> None:
+            try:
+                async with asyncio.timeout(chance.uniform(0, 0.1) if number % 3 == 0 else 60):
+                    assert (await stt.transcribe(clip(number))).text == f"{number} samples"
+                counts["heard"] += 1
+            except TimeoutError:
+                counts["cancelled"] += 1
+            except SttUnavailable:
+                counts["unavailable"] += 1
+            except SttError:
+                counts["failed"] += 1
+
+        await stt.ready(10)
+        await asyncio.gather(*(ask(number) for number in range(1, 301)))
+        await until(lambda: [server.in_work for server in servers] == [0, 0, 0])
+        assert [server.in_flight for server in stt._servers.values()] == [0, 0, 0]
+    assert sum(counts.values()) == 300
+    assert counts["heard"] > 100, counts
+    assert counts["cancelled"] > 10, counts
 
 
 # Circuit breaker

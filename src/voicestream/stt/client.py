@@ -128,7 +128,7 @@ class SttClient:
         not_before: dict[Server, float] = {}
         failures = internal = 0
         while True:
-            server, wait_s = self._choose(not_before)
+            server, wait_s = self._choose(not_before, interim=clip.interim)
             left_s = end - time.monotonic() - wait_s
             if left_s <= 0 or (clip.interim and (failures or wait_s > 0)):
                 raise SttUnavailable(f"every server of speech to text is full or too slow: {self._troubles()}")
@@ -141,7 +141,9 @@ class SttClient:
             except aio.AioRpcError as error:
                 failures += 1
                 internal += error.code() == grpc.StatusCode.INTERNAL
-                not_before[server] = time.monotonic() + self._judge(server, error, asked_at, failures)
+                not_before[server] = time.monotonic() + self._judge(
+                    server, error, asked_at, failures, interim=clip.interim
+                )
                 if internal >= _INTERNAL_TRIES:
                     raise SttError(f"speech to text by {server.address}: {trouble_of(error)}") from error
                 continue
@@ -166,7 +168,7 @@ class SttClient:
         when it refuses the audio.
         """
         await self._checked(time.monotonic() + _QUEUE_S)
-        server, _ = self._choose({})
+        server, _ = self._choose({}, interim=False)
         call = server.stream()
         writing = asyncio.create_task(_write(call, audio, sample_rate, language, interim_interval_ms))
         server.in_flight += 1
@@ -200,7 +202,7 @@ class SttClient:
             with suppress(asyncio.CancelledError, Exception):
                 await writing
 
-    def _choose(self, not_before: dict[Server, float]) -> tuple[Server, float]:
+    def _choose(self, not_before: dict[Server, float], *, interim: bool) -> tuple[Server, float]:
         """Whom to ask, and in how many seconds; raises SttUnavailable when there is nobody."""
         usable = [server for server in self._servers.values() if server.usable]
         if not usable:
@@ -208,12 +210,14 @@ class SttClient:
         now = time.monotonic()
 
         def eligible_in(server: Server) -> float:
-            return max(server.full_until, not_before.get(server, 0.0)) - now
+            return max(server.full_until[interim], server.full_until[False], not_before.get(server, 0.0)) - now
 
         best = min(usable, key=lambda server: (max(0.0, eligible_in(server)), server.in_flight, random.random()))
         return best, max(0.0, eligible_in(best))
 
-    def _judge(self, server: Server, error: aio.AioRpcError, asked_at: float, failures: int = 1) -> float:
+    def _judge(
+        self, server: Server, error: aio.AioRpcError, asked_at: float, failures: int = 1, *, interim: bool = False
+    ) -> float:
         """What an error says of the server; in how many seconds it may be asked again for the same clip."""
         code, trouble = error.code(), trouble_of(error)
         backoff_s = min(_FIRST_BACKOFF_S * 2.0**failures, _LONGEST_BACKOFF_S) * random.uniform(0.5, 1.0)
@@ -227,8 +231,8 @@ class SttClient:
             if asked_s is None:
                 return backoff_s
             if math.isfinite(asked_s):
-                # For all clips, but not for all at the same moment.
-                server.full_until = time.monotonic() + asked_s * random.uniform(1.0, 1.3)
+                # For all clips of the kind, but not for all at the same moment: interim ones make way for others.
+                server.full_until[interim] = time.monotonic() + asked_s * random.uniform(1.0, 1.3)
             return asked_s
         if code in _NO_SUCH_SERVICE:
             server.leave_out(trouble)
@@ -271,7 +275,7 @@ class SttClient:
     async def _look_up(self, host: Host) -> None:
         try:
             self._found[host] = await addresses_of(host)
-        except OSError as error:  # what was found before stays
+        except (OSError, UnicodeError) as error:  # what was found before stays
             if host not in self._unknown:
                 _log.warning("speech to text: the name %s has no address: %s", host.name, error)
             self._unknown[host] = f"the name has no address ({error})"

@@ -48,7 +48,7 @@ class Server:
     def __init__(self, address: str, name: str, model: str, changed: asyncio.Event) -> None:
         self.address = address
         self.in_flight = 0
-        self.full_until = 0.0  # time.monotonic()
+        self.full_until = {True: 0.0, False: 0.0}  # for interim clips, and for others: time.monotonic()
         self.trouble = "not asked yet"
         self.wrong_model = False
         self.checked = False
@@ -82,7 +82,8 @@ class Server:
         try:
             transcript = await self._call(request, timeout_s)
         except aio.AioRpcError as error:
-            self.count(error.code().name.lower())
+            refused = request.interim and error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+            self.count("interim_refused" if refused else error.code().name.lower())
             raise
         except asyncio.CancelledError:
             self.count("cancelled")
