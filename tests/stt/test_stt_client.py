@@ -470,6 +470,27 @@ async def test_a_stream_gives_interim_and_final_transcripts() -> None:
         assert requests_of(server.address, "ok") == 1
 
 
+async def test_the_native_server_streams(stt_server: str, jfk: Pcm) -> None:
+    async def spoken() -> AsyncIterator[Pcm | None]:
+        for said in jfk[:56_000], jfk[112_000:]:
+            for at in range(0, len(said), 8_000):
+                yield said[at : at + 8_000]
+            yield None
+
+    async with SttClient(stt_server, "tiny.en") as stt:
+        try:
+            heard = [one async for one in stt.stream(spoken(), sample_rate=16_000, language="en")]
+        except SttUnavailable as error:
+            if "UNIMPLEMENTED" in str(error):
+                pytest.skip("this build of the native server has no streams")
+            raise
+    assert [(one.segment, one.recognition.text.split()[-1]) for one in heard if one.final] == [
+        (0, "Americans."),
+        (1, "country"),
+    ]
+    assert [one.segment for one in heard] == sorted(one.segment for one in heard)
+
+
 @pytest.mark.parametrize(
     ("code", "kind"),
     [(Code.UNAVAILABLE, SttUnavailable), (Code.CANCELLED, SttUnavailable), (Code.INVALID_ARGUMENT, SttError)],
