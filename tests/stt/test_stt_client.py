@@ -472,9 +472,9 @@ async def test_a_stream_gives_interim_and_final_transcripts() -> None:
 
 async def test_the_native_server_streams(stt_server: str, jfk: Pcm) -> None:
     async def spoken() -> AsyncIterator[Pcm | None]:
-        for said in jfk[:56_000], jfk[112_000:]:
-            for at in range(0, len(said), 8_000):
-                yield said[at : at + 8_000]
+        for piece in jfk[:56_000], jfk[112_000:]:
+            for at in range(0, len(piece), 8_000):
+                yield piece[at : at + 8_000]
             yield None
 
     async with SttClient(stt_server, "tiny.en") as stt:
