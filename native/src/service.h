@@ -19,6 +19,8 @@ class Service final : public v1::SpeechToText::CallbackService {
   grpc::ServerBidiReactor<v1::StreamingRequest, v1::StreamingResponse>* StreamingTranscribe(
       grpc::CallbackServerContext* context) override;
 
+  const std::shared_ptr<Metrics>& metrics() const { return transcriber_.metrics(); }
+
   // Ends what waits with UNAVAILABLE, and returns when nothing runs any more.
   void stop() { transcriber_.stop(); }
 
