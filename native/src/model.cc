@@ -6,7 +6,6 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <set>
 
 #include "audio.h"
 
@@ -66,11 +65,6 @@ whisper_context* load(const std::string& path, bool gpu) {
   return context;
 }
 
-bool is_spaced(const std::string& language) {
-  static const std::set<std::string> kUnspaced{"zh", "ja", "th", "lo", "my", "yue"};
-  return kUnspaced.count(language) == 0;
-}
-
 }  // namespace
 
 Model::Model(const std::string& path, bool gpu)
@@ -118,9 +112,7 @@ Transcript Recognizer::transcribe(const std::vector<float>& samples, const std::
   }
   transcript.text = clean(transcript.text);
   transcript.words = words_of(tokens, static_cast<int>(samples.size() * 1000 / kRate), is_spaced(transcript.language));
-  for (const Word& word : transcript.words) {
-    transcript.confidence += word.confidence / static_cast<float>(transcript.words.size());
-  }
+  transcript.confidence = mean_confidence(transcript.words);
   return transcript;
 }
 

@@ -12,22 +12,22 @@ const char* const kHelp = R"(stt_server - speech to text over gRPC, with whisper
 
   stt_server --model ggml-tiny.en.bin
 
-Transcribes short segments of telephone speech. The interface is native/proto/stt.proto; the standard services for
-health and reflection are there too, so grpc_health_probe and grpcurl work. There is no encryption: listen on a private
-address, or put a proxy in front.
+Transcribes short segments of telephone speech, whole, or while they are spoken and then with interim results. The
+interface is native/proto/stt.proto; the standard services for health and reflection are there too, so grpc_health_probe
+and grpcurl work. There is no encryption: listen on a private address, or put a proxy in front.
 
   --model FILE       a Whisper model in whisper.cpp's ggml format (required); `voicestream models pull tiny.en`
                      downloads one and prints where it is
-  --listen ADDRESS   where to listen, HOST:PORT or a port of 127.0.0.1 (127.0.0.1:50051); port 0 takes a free one and
-                     prints it
-  --metrics ADDRESS  serve Prometheus metrics on http://ADDRESS/metrics, which is given as for --listen (off)
+  --listen ADDRESS   where to listen (127.0.0.1:50051); port 0 takes a free one and prints it
   --workers N        segments that are transcribed at the same time; each takes some 30 to 150 MB of memory (one for
                      each processor)
   --threads N        processor threads for each worker (1); more make one segment faster and all together slower
   --queue N          requests that may wait for a worker (8 for each worker); more are refused with
-                     RESOURCE_EXHAUSTED and a hint when to retry
+                     RESOURCE_EXHAUSTED and a hint when to retry; interim ones take no more than half of it, and
+                     leave it when a final one comes
   --longest-wait MS  the deadline of requests that bring none, and the longest that is granted (30000)
-  --drain MS         after SIGTERM: how long requests that were accepted may still take (10000)
+  --drain MS         after SIGTERM: how long requests that were accepted may still take, and streams until the segment
+                     that is open has ended (10000)
   --no-gpu           use the processor, even if this was built for a GPU
   --help             print this
 
@@ -50,26 +50,12 @@ int number(const char* option, const char* text, int lowest) {
                    "\"");
 }
 
-// HOST:PORT; a port alone is one of the loopback interface.
-std::string address(const char* option, const std::string& text) {
-  const std::size_t colon = text.rfind(':');
-  const std::string host = colon == std::string::npos ? "127.0.0.1" : text.substr(0, colon);
-  const std::string port = colon == std::string::npos ? text : text.substr(colon + 1);
-  const bool is_number = !port.empty() && port.size() <= 5 &&
-                         std::all_of(port.begin(), port.end(), [](char c) { return c >= '0' && c <= '9'; });
-  if (host.empty() || !is_number || std::stoi(port) > 65535) {
-    throw UsageError(std::string("--") + option + " takes HOST:PORT, or a port of 127.0.0.1, not \"" + text + "\"");
-  }
-  return host + ":" + port;
-}
-
 }  // namespace
 
 Options parse(int argc, char** argv) {
-  enum { kModel = 1, kListen, kMetrics, kWorkers, kThreads, kQueue, kLongestWait, kDrain, kNoGpu, kHelpAsked };
-  constexpr std::array<option, 11> kOptions{{{"model", required_argument, nullptr, kModel},
+  enum { kModel = 1, kListen, kWorkers, kThreads, kQueue, kLongestWait, kDrain, kNoGpu, kHelpAsked };
+  constexpr std::array<option, 10> kOptions{{{"model", required_argument, nullptr, kModel},
                                              {"listen", required_argument, nullptr, kListen},
-                                             {"metrics", required_argument, nullptr, kMetrics},
                                              {"workers", required_argument, nullptr, kWorkers},
                                              {"threads", required_argument, nullptr, kThreads},
                                              {"queue", required_argument, nullptr, kQueue},
@@ -91,10 +77,7 @@ Options parse(int argc, char** argv) {
         options.model = optarg;
         break;
       case kListen:
-        options.listen = address(name, optarg);
-        break;
-      case kMetrics:
-        options.metrics = address(name, optarg);
+        options.listen = optarg;
         break;
       case kWorkers:
         workers = number(name, optarg, 1);

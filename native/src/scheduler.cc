@@ -44,15 +44,24 @@ Scheduler::Admission Scheduler::submit(std::shared_ptr<Job> job) {
   return Admission::kAccepted;
 }
 
+std::size_t Scheduler::interims_running() const {
+  return static_cast<std::size_t>(
+      std::count_if(running_.begin(), running_.end(), [](const auto& job) { return job->kind() == Kind::kInterim; }));
+}
+
+// How many the workers can take that final jobs leave idle.
+std::size_t Scheduler::interims_to_start() const {
+  const std::size_t most = std::max<std::size_t>(workers_ - 1, 1);
+  const std::size_t idle = workers_ - std::min(workers_, finals_.size() + running_.size());
+  return std::min(idle, most - interims_running());
+}
+
 bool Scheduler::has_room_for(const Job& job) const {
   const std::size_t busy = finals_.size() + running_.size();
-  if (job.kind() == Kind::kInterim) {
-    const std::size_t idle = workers_ - std::min(workers_, busy);
-    return busy + interims_.size() < queue_limit_ + workers_ && interims_.size() < queue_limit_ / 2 + idle;
+  if (job.kind() == Kind::kFinal) {
+    return busy - interims_running() < queue_limit_ + workers_;
   }
-  const auto interims_running = static_cast<std::size_t>(std::count_if(
-      running_.begin(), running_.end(), [](const auto& running) { return running->kind() == Kind::kInterim; }));
-  return busy - interims_running < queue_limit_ + workers_;
+  return busy + interims_.size() < queue_limit_ + workers_ && interims_.size() < queue_limit_ / 2 + interims_to_start();
 }
 
 // The least urgent interim job, out of a queue that holds more than it may.
@@ -152,7 +161,8 @@ void Scheduler::work(std::size_t worker) {
 // Nothing when it is time to stop.
 std::shared_ptr<Job> Scheduler::next() {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return stopping_ || !finals_.empty() || !interims_.empty(); });
+  changed_.wait(lock,
+                [this] { return stopping_ || !finals_.empty() || (!interims_.empty() && interims_to_start() > 0); });
   if (stopping_) {
     return nullptr;
   }

@@ -1,6 +1,7 @@
 // Who computes what next: a bounded queue of jobs, the most urgent first, and a thread for each worker. Interim jobs,
-// of which a newer one will come anyway, make way for all others: they start when no other waits, fill no more than
-// half of the queue, leave it when it is full, and end when every worker is busy and another job comes.
+// of which a newer one will come anyway, make way for all others: they start when no other waits, leave one worker
+// free where there are two or more, fill no more than half of the queue, leave it when it is full, and end when every
+// worker is busy and another job comes.
 #pragma once
 
 #include <atomic>
@@ -90,6 +91,8 @@ class Scheduler {
   std::shared_ptr<Job> next();
   Queue& queue_of(const Job& job) { return job.kind() == Kind::kFinal ? finals_ : interims_; }
   // These are called with the mutex held.
+  std::size_t interims_running() const;
+  std::size_t interims_to_start() const;
   bool has_room_for(const Job& job) const;
   std::shared_ptr<Job> take_surplus();
   void make_way();

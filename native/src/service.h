@@ -3,6 +3,9 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <chrono>
+
+#include "streams.h"
 #include "stt.grpc.pb.h"
 #include "transcriber.h"
 
@@ -19,13 +22,15 @@ class Service final : public v1::SpeechToText::CallbackService {
   grpc::ServerBidiReactor<v1::StreamingRequest, v1::StreamingResponse>* StreamingTranscribe(
       grpc::CallbackServerContext* context) override;
 
-  const std::shared_ptr<Metrics>& metrics() const { return transcriber_.metrics(); }
+  Scheduler::Counts counts() const { return transcriber_.counts(); }
 
-  // Ends what waits with UNAVAILABLE, and returns when nothing runs any more.
-  void stop() { transcriber_.stop(); }
+  // Stops the server, whose service this is: it takes no more, finishes what it has accepted, ends streams after the
+  // final of the segment that is open, and cancels what is left then. Streams that are left are told so just before.
+  void shut_down(grpc::Server& server, std::chrono::milliseconds within);
 
  private:
   Transcriber transcriber_;
+  Streams streams_;
 };
 
 }  // namespace voicestream::stt

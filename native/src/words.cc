@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <set>
 
 namespace voicestream::stt {
 namespace {
@@ -83,6 +84,19 @@ std::string clean(const std::string& text) {
   const std::string whole = text.substr(0, end_of_whole_characters(text));
   const auto first = whole.find_first_not_of(" \t\n");
   return first == std::string::npos ? "" : whole.substr(first, whole.find_last_not_of(" \t\n") - first + 1);
+}
+
+bool is_spaced(const std::string& language) {
+  static const std::set<std::string> kUnspaced{"zh", "ja", "th", "lo", "my", "yue"};
+  return kUnspaced.count(language) == 0;
+}
+
+float mean_confidence(const std::vector<Word>& words) {
+  float sum = 0;
+  for (const Word& word : words) {
+    sum += word.confidence;
+  }
+  return words.empty() ? 0 : sum / static_cast<float>(words.size());
 }
 
 std::vector<Word> words_of(const std::vector<Token>& tokens, int duration_ms, bool spaced) {

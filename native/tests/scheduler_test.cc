@@ -252,8 +252,27 @@ TEST(Scheduler, AnInterimJobStaysWhereAnotherWorkerIsIdle) {
   EXPECT_EQ(scheduler.counts().interims_dropped, 0U);
 }
 
-TEST(Scheduler, OnlyTheInterimJobThatStartedLastMakesWayForOneFinal) {
+TEST(Scheduler, InterimJobsLeaveOneWorkerFree) {
   Scheduler scheduler(2, 2);
+  std::promise<void> running;
+  auto first = endless_interim(running);
+  auto second = interim();
+  scheduler.submit(first);
+  running.get_future().wait();
+  EXPECT_EQ(scheduler.submit(second), Scheduler::Admission::kAccepted);
+  EXPECT_EQ(scheduler.submit(interim()), Scheduler::Admission::kFull);
+  auto final_one = std::make_shared<Task>();
+  scheduler.submit(final_one);
+  EXPECT_EQ(final_one->outcome(), std::nullopt);
+  EXPECT_EQ(scheduler.counts().interims_waiting, 1U);
+  scheduler.cancel(*first);
+  EXPECT_EQ(first->outcome(), std::nullopt);
+  EXPECT_EQ(second->outcome(), std::nullopt);
+}
+
+TEST(Scheduler, OnlyTheInterimJobThatStartedLastMakesWayForOneFinal) {
+  Scheduler scheduler(3, 2);
+  const Plug plug(scheduler);
   std::promise<void> first_running;
   std::promise<void> second_running;
   auto first = endless_interim(first_running);

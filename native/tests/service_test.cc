@@ -1,31 +1,16 @@
-// The service behind a real server on the loopback interface, with the real model.
-#include "service.h"
-
 #include <gtest/gtest.h>
 
 #include <atomic>
 #include <random>
 #include <thread>
 
-#include "audio.h"
 #include "options.h"
-#include "scrape.h"
-#include "speech.h"
+#include "service_fixture.h"
 
 namespace voicestream::stt {
 namespace {
 
 using namespace std::chrono_literals;
-
-constexpr std::size_t kBytesPerSecond = 2 * kRate;
-
-v1::TranscribeRequest request_of(std::string audio, v1::Encoding encoding = v1::PCM16, unsigned rate = kRate) {
-  v1::TranscribeRequest request;
-  request.mutable_format()->set_encoding(encoding);
-  request.mutable_format()->set_sample_rate_hz(rate);
-  request.set_audio(std::move(audio));
-  return request;
-}
 
 std::string noise(std::size_t bytes) {
   std::mt19937 random(1);
@@ -35,86 +20,6 @@ std::string noise(std::size_t bytes) {
   }
   return audio;
 }
-
-// G.711 by search: the code whose value is nearest.
-std::string mulaw_at_8khz(const std::string& pcm) {
-  std::string codes(256, '\0');
-  for (int code = 0; code < 256; ++code) codes[code] = static_cast<char>(code);
-  const auto values = decode_mulaw(codes);
-  const auto samples = decode_pcm16(pcm);
-  std::string audio;
-  for (std::size_t i = 0; i + 1 < samples.size(); i += 2) {
-    const float sample = (samples[i] + samples[i + 1]) / 2;
-    const auto nearest = std::min_element(
-        values.begin(), values.end(), [&](float a, float b) { return std::abs(a - sample) < std::abs(b - sample); });
-    audio.push_back(codes[nearest - values.begin()]);
-  }
-  return audio;
-}
-
-// Five minutes, at 8 kHz: whisper.cpp computes them in ten steps or more, and a run can be ended between two.
-v1::TranscribeRequest minutes_of_speech() {
-  const std::string once = mulaw_at_8khz(speech());
-  std::string audio;
-  while (audio.size() < 5 * 60 * 8000) audio += once;
-  return request_of(audio, v1::MULAW, 8000);
-}
-
-class ServiceTest : public testing::Test {
- protected:
-  static void SetUpTestSuite() {
-    if (have_model()) {
-      whisper_log_set([](ggml_log_level, const char*, void*) {}, nullptr);
-      model_ = new Model(STT_TEST_MODEL, false);
-    }
-  }
-  static void TearDownTestSuite() {
-    delete model_;
-    model_ = nullptr;
-  }
-
-  void SetUp() override {
-    SKIP_WITHOUT_MODEL();
-    serve({1, 4, 1, 60s});
-  }
-
-  void TearDown() override { stop(); }
-
-  void serve(const Limits& limits) {
-    stop();
-    service_ = std::make_unique<Service>(*model_, limits);
-    grpc::ServerBuilder builder;
-    int port = 0;
-    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
-    builder.RegisterService(service_.get());
-    server_ = builder.BuildAndStart();
-    stub_ = v1::SpeechToText::NewStub(
-        grpc::CreateChannel("127.0.0.1:" + std::to_string(port), grpc::InsecureChannelCredentials()));
-  }
-
-  void stop() {
-    if (server_) {
-      server_->Shutdown(std::chrono::system_clock::now());
-      service_->stop();
-      server_->Wait();
-    }
-    server_.reset();
-    service_.reset();
-  }
-
-  grpc::Status call(const v1::TranscribeRequest& request) {
-    grpc::ClientContext context;
-    return stub_->Transcribe(&context, request, &transcript_);
-  }
-
-  static Model* model_;
-  std::unique_ptr<Service> service_;
-  std::unique_ptr<grpc::Server> server_;
-  std::unique_ptr<v1::SpeechToText::Stub> stub_;
-  v1::Transcript transcript_;
-};
-
-Model* ServiceTest::model_ = nullptr;
 
 TEST_F(ServiceTest, HearsTheWordsAndWhenTheyWereSaid) {
   ASSERT_TRUE(call(request_of(speech())).ok());
@@ -167,21 +72,6 @@ TEST_F(ServiceTest, SaysWhatIsWrongWithARequest) {
   expect(request, "knows English alone");
   request.mutable_format()->set_language("klingon");
   expect(request, "doesn't know the language \"klingon\"");
-}
-
-TEST_F(ServiceTest, CountsWhatBecameOfItsRequests) {
-  call(request_of(speech()));
-  call(request_of("abc"));
-  auto request = request_of(std::string(kBytesPerSecond, '\0'));
-  request.set_interim(true);
-  call(request);
-  const MetricsEndpoint endpoint("127.0.0.1:0", service_->metrics());
-  const std::string page = scrape(endpoint.port());
-  EXPECT_TRUE(has_line(page, "stt_requests_total{kind=\"final\",outcome=\"ok\"} 1")) << page;
-  EXPECT_TRUE(has_line(page, "stt_requests_total{kind=\"final\",outcome=\"invalid\"} 1"));
-  EXPECT_TRUE(has_line(page, "stt_requests_total{kind=\"interim\",outcome=\"ok\"} 1"));
-  EXPECT_TRUE(has_line(page, "stt_audio_seconds_total{kind=\"final\"} 11"));
-  EXPECT_TRUE(has_line(page, "stt_inference_seconds_count{kind=\"interim\"} 1"));
 }
 
 TEST_F(ServiceTest, SaysWhenToRetryWhenTheQueueIsFull) {
@@ -259,15 +149,6 @@ TEST_F(ServiceTest, FinishesWhatItHasAcceptedWhenItShutsDown) {
   EXPECT_EQ(transcript_.words_size(), 22);
 }
 
-TEST_F(ServiceTest, RefusesStreamsInWords) {
-  grpc::ClientContext context;
-  const auto stream = stub_->StreamingTranscribe(&context);
-  stream->WritesDone();
-  const auto status = stream->Finish();
-  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
-  EXPECT_NE(status.error_message().find("call Transcribe"), std::string::npos);
-}
-
 TEST_F(ServiceTest, AnswersSixtyFourClientsOfWhichAThirdCancel) {
   serve({2, 64, 1, 600s});
   std::atomic<int> done{0};
@@ -318,22 +199,12 @@ TEST(OptionsTest, QueueFollowsTheWorkers) {
   EXPECT_EQ(options.limits.queue, 24U);
 }
 
-TEST(OptionsTest, APortAloneIsOfTheLoopbackInterface) {
-  const Options options = parsed({"--model", "m.bin", "--metrics", "9464", "--listen", "[::]:50051"});
-  EXPECT_EQ(options.metrics, "127.0.0.1:9464");
-  EXPECT_EQ(options.listen, "[::]:50051");
-  EXPECT_EQ(parsed({"--model", "m.bin"}).metrics, "");
-}
-
 TEST(OptionsTest, RefusesWhatItCannotMean) {
   EXPECT_THROW(parsed({}), UsageError);
   EXPECT_THROW(parsed({"--model"}), UsageError);
   EXPECT_THROW(parsed({"--model", "m.bin", "--workers", "0"}), UsageError);
   EXPECT_THROW(parsed({"--model", "m.bin", "--workers", "2x"}), UsageError);
   EXPECT_THROW(parsed({"--model", "m.bin", "more"}), UsageError);
-  EXPECT_THROW(parsed({"--model", "m.bin", "--listen", "localhost"}), UsageError);
-  EXPECT_THROW(parsed({"--model", "m.bin", "--listen", "127.0.0.1:65536"}), UsageError);
-  EXPECT_THROW(parsed({"--model", "m.bin", "--metrics", ":9464"}), UsageError);
 }
 
 }  // namespace
