@@ -63,6 +63,12 @@ def test_one_probe_at_a_time_and_the_pause_grows(breaker: Breaker, clock: Clock)
     assert breaker.probe()
     breaker.succeeded()
     breaker.trip()
+    assert breaker.probe_in_s == 5.0  # a probe alone does not make it good
+    clock.now_s += 5.0
+    assert breaker.probe()
+    breaker.succeeded()
+    breaker.succeeded()
+    breaker.trip()
     assert breaker.probe_in_s == 1.0
 
 

@@ -278,12 +278,15 @@ async def test_where_all_are_full_for_long_nobody_waits(pushback_ms: str) -> Non
         assert len(server.requests) == 1
 
 
-async def test_a_full_server_without_a_hint_is_asked_less_and_less_often(impatient: None) -> None:
-    server = ScriptedServer(refuse(Code.RESOURCE_EXHAUSTED))
+@pytest.mark.parametrize(("pushback_ms", "times"), [(None, 8), ("0", 22)])
+async def test_a_full_server_without_a_good_hint_is_not_stormed(
+    impatient: None, pushback_ms: str | None, times: int
+) -> None:
+    server = ScriptedServer(refuse(Code.RESOURCE_EXHAUSTED, pushback_ms))
     async with serving(server) as url, SttClient(url, "tiny.en") as stt:
         with pytest.raises(SttUnavailable):
             await stt.transcribe(clip())
-        assert 2 <= len(server.requests) <= 8
+        assert 2 <= len(server.requests) <= times
 
 
 @pytest.mark.parametrize("answer", [refuse(Code.RESOURCE_EXHAUSTED, "10"), refuse(Code.UNAVAILABLE)])
@@ -481,7 +484,7 @@ async def test_the_native_server_streams(stt_server: str, jfk: Pcm) -> None:
         try:
             heard = [one async for one in stt.stream(spoken(), sample_rate=16_000, language="en")]
         except SttUnavailable as error:
-            if "UNIMPLEMENTED" in str(error):
+            if "UNIMPLEMENTED" in str(error) or client._RACE in str(error):
                 pytest.skip("this build of the native server has no streams")
             raise
     assert [(one.segment, one.recognition.text.split()[-1]) for one in heard if one.final] == [

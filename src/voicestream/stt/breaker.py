@@ -49,12 +49,17 @@ class Breaker:
         return True
 
     def succeeded(self) -> None:
-        """Note a success; that of a call from before it opened changes nothing."""
+        """Note a success; that of a call from before it opened changes nothing.
+
+        A probe that succeeds closes it, and the first call after that makes the pause short again: who answers probes
+        and fails on calls is left alone for longer and longer.
+        """
         if self.state == "open":
             return
+        if self.state == "closed":
+            self._pause_s = self._first_pause_s
         self.state = "closed"
         self._failures = 0
-        self._pause_s = self._first_pause_s
 
     def failed(self) -> None:
         """Note a failure; that of a call from before it opened changes nothing."""

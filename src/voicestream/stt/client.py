@@ -233,7 +233,7 @@ class SttClient:
             if math.isfinite(asked_s):
                 # For all clips of the kind, but not for all at the same moment: interim ones make way for others.
                 server.full_until[interim] = time.monotonic() + asked_s * random.uniform(1.0, 1.3)
-            return asked_s
+            return max(asked_s, _FIRST_BACKOFF_S)
         if code in _NO_SUCH_SERVICE:
             server.leave_out(trouble)
         elif code == grpc.StatusCode.DEADLINE_EXCEEDED and server.answered_at > asked_at:
