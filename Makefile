@@ -7,7 +7,7 @@ PRESET := cpu
 CXX_FILES := $(wildcard native/*/*.cc native/*/*.h)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-kafka check bench bench-streams bench-stt native docs clean
+.PHONY: help setup demo test test-kafka check bench bench-streams bench-stt native test-native check-native docs clean
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,12 @@ bench-stt: setup ## engines of speech to text side by side, 20 minutes; installs
 
 native: ## the C++ server for speech to text, in build/native/cpu; PRESET= takes another one; see native/README.md
 	@native/scripts/build.sh $(PRESET)
+
+test-native: ## build it and run its tests, PRESET=asan and tsan under sanitizers; skipped without its packages
+	@native/scripts/test.sh $(PRESET)
+
+check-native: native ## clang-tidy over the C++ sources
+	cmake --build build/native/$(PRESET) --target tidy
 
 docs: setup ## write docs/reference.md from the docstrings
 	$(BIN)/python docs/reference.py

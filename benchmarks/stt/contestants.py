@@ -18,6 +18,7 @@ WORKERS = os.cpu_count() or 1
 ABOUT = {
     "whisper.cpp": ("whisper.cpp, wheel", "in this process, as the portable wheel is built (AVX2)", "pywhispercpp"),
     "ctranslate2": ("ctranslate2", "in this process, int8", "ctranslate2"),
+    "openvino": ("openvino", "in this process", "openvino"),
     "grpc cpu": ("native server, `cpu`", "over gRPC, built for any processor with AVX2", "grpcio"),
     "grpc cpu-native": ("native server, `cpu-native`", "over gRPC, built for this processor", "grpcio"),
     "transformers": ("transformers", "in this process, pure Python over torch", "transformers torch"),
@@ -68,16 +69,22 @@ def load(keys: Iterable[str], model: str) -> tuple[list[Contestant], dict[str, s
     ready, missing = [], {}
     for key in keys:
         try:
-            contestant = _load(key, model)
+            ready.append(_warm(_start(key, model)))
         except (VoicestreamError, ImportError) as error:
             missing[key] = str(error).splitlines()[0]
-            continue
-        ready.append(contestant)
-        contestant.engine.warm_up()
     return ready, missing
 
 
-def _load(key: str, model: str) -> Contestant:
+def _warm(contestant: Contestant) -> Contestant:
+    try:
+        contestant.engine.warm_up()
+    except VoicestreamError:
+        contestant.close()
+        raise
+    return contestant
+
+
+def _start(key: str, model: str) -> Contestant:
     if key == FasterWhisper.name:
         return Contestant(key, Measured(FasterWhisper(model, capacity=WORKERS)))
     if not key.startswith(GRPC):

@@ -1,4 +1,4 @@
-# gRPC, protobuf and GoogleTest from the system, and the code generated from the interface as the library `stt_proto`.
+# gRPC, protobuf, Prometheus' client and GoogleTest from the system, and the code generated from the interface as the library `stt_proto`.
 find_package(GTest QUIET)
 stt_require("${GTest_FOUND}" "GoogleTest")
 find_package(Protobuf QUIET)
@@ -7,6 +7,8 @@ find_package(PkgConfig QUIET)
 stt_require("${PKG_CONFIG_FOUND}" "pkg-config")
 pkg_check_modules(GRPC QUIET IMPORTED_TARGET grpc++)
 stt_require("${GRPC_FOUND}" "gRPC for C++")
+pkg_check_modules(PROMETHEUS QUIET IMPORTED_TARGET prometheus-cpp-pull)
+stt_require("${PROMETHEUS_FOUND}" "prometheus-cpp with its exposer")
 find_library(STT_GRPC_REFLECTION grpc++_reflection)
 stt_require("${STT_GRPC_REFLECTION}" "gRPC's reflection service")
 find_program(STT_GRPC_PLUGIN grpc_cpp_plugin)

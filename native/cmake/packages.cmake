@@ -1,6 +1,6 @@
 # Threads and Eigen, and how a package that is missing is named.
 set(STT_PACKAGES
-    "libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc libeigen3-dev libgtest-dev"
+    "libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc libeigen3-dev libgtest-dev prometheus-cpp-dev"
 )
 
 function(stt_require found name)

@@ -5,7 +5,9 @@
 
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <iostream>
+#include <new>
 
 #include "options.h"
 
@@ -23,15 +25,32 @@ sigset_t block_signals() {
   return signals;
 }
 
+// While it starts; later its failures go to the clients and, in our words, to the log: whisper.cpp takes an aborted run
+// for one.
 void log_whisper(ggml_log_level level, const char* text, void*) {
   if (level >= GGML_LOG_LEVEL_ERROR && level != GGML_LOG_LEVEL_CONT) {
     std::fputs(text, stderr);
   }
 }
 
+void log_nothing(ggml_log_level, const char*, void*) {}
+
+// ggml ends the process where it gets no memory.
+void explain_abort(const char* message) {
+  std::cerr << "stt_server: whisper.cpp gave up: " << message
+            << "\nstt_server: if there is no memory for so many workers, set fewer --workers or give it more"
+            << std::endl;
+  std::_Exit(1);
+}
+
 int serve(const Options& options, const sigset_t& signals) {
   const Model model(options.model, options.gpu);
   Service service(model, options.limits);
+  whisper_log_set(log_nothing, nullptr);
+  std::unique_ptr<MetricsEndpoint> metrics;
+  if (!options.metrics.empty()) {
+    metrics = std::make_unique<MetricsEndpoint>(options.metrics, service.metrics());
+  }
 
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
@@ -52,6 +71,10 @@ int serve(const Options& options, const sigset_t& signals) {
   const auto host = options.listen.substr(0, options.listen.rfind(':'));
   std::cout << "serving " << model.name() << " on " << host << ":" << port << " with " << options.limits.workers
             << " workers" << std::endl;
+  if (metrics) {
+    std::cout << "metrics on http://" << options.metrics.substr(0, options.metrics.rfind(':')) << ":" << metrics->port()
+              << "/metrics" << std::endl;
+  }
 
   int signal = 0;
   sigwait(&signals, &signal);
@@ -72,10 +95,14 @@ int main(int argc, char** argv) {
     }
     const sigset_t signals = block_signals();
     whisper_log_set(log_whisper, nullptr);
+    ggml_set_abort_callback(explain_abort);
     return serve(options, signals);
   } catch (const UsageError& error) {
     std::cerr << "stt_server: " << error.what() << "; --help tells more\n";
     return 2;
+  } catch (const std::bad_alloc&) {
+    std::cerr << "stt_server: there is no memory for so many workers: set fewer --workers or give it more\n";
+    return 1;
   } catch (const std::exception& error) {
     std::cerr << "stt_server: " << error.what() << "\n";
     return 1;

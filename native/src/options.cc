@@ -18,7 +18,9 @@ and grpcurl work. There is no encryption: listen on a private address, or put a 
 
   --model FILE       a Whisper model in whisper.cpp's ggml format (required); `voicestream models pull tiny.en`
                      downloads one and prints where it is
-  --listen ADDRESS   where to listen (127.0.0.1:50051); port 0 takes a free one and prints it
+  --listen ADDRESS   where to listen, HOST:PORT or a port of 127.0.0.1 (127.0.0.1:50051); port 0 takes a free one and
+                     prints it
+  --metrics ADDRESS  serve Prometheus metrics on http://ADDRESS/metrics, which is given as for --listen (off)
   --workers N        segments that are transcribed at the same time; each takes some 30 to 150 MB of memory (one for
                      each processor)
   --threads N        processor threads for each worker (1); more make one segment faster and all together slower
@@ -50,12 +52,26 @@ int number(const char* option, const char* text, int lowest) {
                    "\"");
 }
 
+// HOST:PORT; a port alone is one of the loopback interface.
+std::string address(const char* option, const std::string& text) {
+  const std::size_t colon = text.rfind(':');
+  const std::string host = colon == std::string::npos ? "127.0.0.1" : text.substr(0, colon);
+  const std::string port = colon == std::string::npos ? text : text.substr(colon + 1);
+  const bool is_number = !port.empty() && port.size() <= 5 &&
+                         std::all_of(port.begin(), port.end(), [](char c) { return c >= '0' && c <= '9'; });
+  if (host.empty() || !is_number || std::stoi(port) > 65535) {
+    throw UsageError(std::string("--") + option + " takes HOST:PORT, or a port of 127.0.0.1, not \"" + text + "\"");
+  }
+  return host + ":" + port;
+}
+
 }  // namespace
 
 Options parse(int argc, char** argv) {
-  enum { kModel = 1, kListen, kWorkers, kThreads, kQueue, kLongestWait, kDrain, kNoGpu, kHelpAsked };
-  constexpr std::array<option, 10> kOptions{{{"model", required_argument, nullptr, kModel},
+  enum { kModel = 1, kListen, kMetrics, kWorkers, kThreads, kQueue, kLongestWait, kDrain, kNoGpu, kHelpAsked };
+  constexpr std::array<option, 11> kOptions{{{"model", required_argument, nullptr, kModel},
                                              {"listen", required_argument, nullptr, kListen},
+                                             {"metrics", required_argument, nullptr, kMetrics},
                                              {"workers", required_argument, nullptr, kWorkers},
                                              {"threads", required_argument, nullptr, kThreads},
                                              {"queue", required_argument, nullptr, kQueue},
@@ -77,7 +93,10 @@ Options parse(int argc, char** argv) {
         options.model = optarg;
         break;
       case kListen:
-        options.listen = optarg;
+        options.listen = address(name, optarg);
+        break;
+      case kMetrics:
+        options.metrics = address(name, optarg);
         break;
       case kWorkers:
         workers = number(name, optarg, 1);

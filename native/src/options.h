@@ -16,6 +16,7 @@ struct UsageError : std::runtime_error {
 struct Options {
   std::string model;
   std::string listen = "127.0.0.1:50051";
+  std::string metrics;  // HOST:PORT; empty: none
   Limits limits{1, 8, 1, std::chrono::seconds(30)};
   std::chrono::milliseconds drain = std::chrono::seconds(10);
   bool gpu = true;

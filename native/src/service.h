@@ -22,7 +22,7 @@ class Service final : public v1::SpeechToText::CallbackService {
   grpc::ServerBidiReactor<v1::StreamingRequest, v1::StreamingResponse>* StreamingTranscribe(
       grpc::CallbackServerContext* context) override;
 
-  Scheduler::Counts counts() const { return transcriber_.counts(); }
+  const std::shared_ptr<Metrics>& metrics() const { return transcriber_.metrics(); }
 
   // Stops the server, whose service this is: it takes no more, finishes what it has accepted, ends streams after the
   // final of the segment that is open, and cancels what is left then. Streams that are left are told so just before.

@@ -17,6 +17,7 @@ Transcriber::Transcriber(const Model& model, const Limits& limits)
         }
         return recognizers;
       }()),
+      metrics_(std::make_shared<Metrics>(model.name(), limits.workers, [this] { return scheduler_.counts(); })),
       scheduler_(limits.workers, limits.queue) {}
 
 void Transcriber::submit(const std::shared_ptr<Transcription>& transcription) {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "metrics.h"
 #include "model.h"
 #include "scheduler.h"
 
@@ -36,6 +37,9 @@ class Transcriber {
   std::chrono::milliseconds retry_after() const { return scheduler_.retry_after(); }
   Scheduler::Counts counts() const { return scheduler_.counts(); }
 
+  // They ask this for its counts: what serves them must end before this does.
+  const std::shared_ptr<Metrics>& metrics() const { return metrics_; }
+
   // Ends what waits, and returns when nothing runs any more.
   void stop() { scheduler_.stop(); }
 
@@ -43,7 +47,8 @@ class Transcriber {
   const Model& model_;
   const Limits limits_;
   std::vector<std::unique_ptr<Recognizer>> recognizers_;  // one for each worker
-  Scheduler scheduler_;                                   // the last member: its threads use the others
+  const std::shared_ptr<Metrics> metrics_;
+  Scheduler scheduler_;  // the last member: its threads use the others
 };
 
 }  // namespace voicestream::stt

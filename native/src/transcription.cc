@@ -1,6 +1,9 @@
 #include "transcription.h"
 
+#include <iostream>
 #include <utility>
+
+#include "audio.h"
 
 namespace voicestream::stt {
 namespace {
@@ -36,17 +39,30 @@ Transcription::Transcription(Transcriber& transcriber, Kind kind, Clock::time_po
 void Transcription::run(std::size_t worker) {
   Result result;
   const grpc::Status status = transcribe(transcriber_.recognizer(worker), result);
-  done_(status, result);
+  end(status, result);
 }
 
-void Transcription::drop(Dropped reason) { done_(status_of(reason), {}); }
+void Transcription::drop(Dropped reason) { end(status_of(reason), {}); }
 
-void Transcription::refuse() { done_({grpc::StatusCode::RESOURCE_EXHAUSTED, "the queue is full"}, {}); }
+void Transcription::refuse() { end({grpc::StatusCode::RESOURCE_EXHAUSTED, "the queue is full"}, {}); }
+
+void Transcription::end(const grpc::Status& status, const Result& result) {
+  Metrics& metrics = *transcriber_.metrics();
+  metrics.ended(kind(), status.error_code());
+  if (status.ok()) {
+    metrics.transcribed(kind(), result.audio_seconds, result.queue_ms / 1000, result.inference_ms / 1000);
+  } else if (status.error_code() == grpc::StatusCode::INTERNAL) {
+    std::cerr << "stt_server: " + status.error_message() + "\n";  // in one piece: other threads write too
+  }
+  done_(status, result);
+}
 
 grpc::Status Transcription::transcribe(Recognizer& recognizer, Result& result) {
   const auto started = Clock::now();
   try {
-    result.transcript = recognizer.transcribe(samples_(), language_, [this] { return unwanted(); });
+    const std::vector<float> samples = samples_();
+    result.audio_seconds = static_cast<float>(samples.size()) / kRate;
+    result.transcript = recognizer.transcribe(samples, language_, [this] { return unwanted(); });
   } catch (const std::exception& error) {
     return {grpc::StatusCode::INTERNAL, error.what()};
   }

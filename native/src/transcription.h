@@ -17,6 +17,7 @@ class Transcription final : public Job {
  public:
   struct Result {
     Transcript transcript;
+    float audio_seconds = 0;
     float queue_ms = 0;      // from when this was made until a worker took it
     float inference_ms = 0;  // from there on
   };
@@ -33,6 +34,7 @@ class Transcription final : public Job {
   void refuse();
 
  private:
+  void end(const grpc::Status& status, const Result& result);
   grpc::Status transcribe(Recognizer& recognizer, Result& result);
 
   const Clock::time_point arrived_ = Clock::now();

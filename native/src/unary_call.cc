@@ -22,6 +22,7 @@ UnaryCall::UnaryCall(Transcriber& transcriber, grpc::CallbackServerContext& cont
   if (objection.ok()) {
     transcriber.submit(transcription_);
   } else {
+    transcriber.metrics()->ended(transcription_->kind(), objection.error_code());
     Finish(objection);
   }
 }

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "options.h"
+#include "scrape.h"
 #include "service_fixture.h"
 
 namespace voicestream::stt {
@@ -72,6 +73,21 @@ TEST_F(ServiceTest, SaysWhatIsWrongWithARequest) {
   expect(request, "knows English alone");
   request.mutable_format()->set_language("klingon");
   expect(request, "doesn't know the language \"klingon\"");
+}
+
+TEST_F(ServiceTest, CountsWhatBecameOfItsRequests) {
+  call(request_of(speech()));
+  call(request_of("abc"));
+  auto request = request_of(std::string(kBytesPerSecond, '\0'));
+  request.set_interim(true);
+  call(request);
+  const MetricsEndpoint endpoint("127.0.0.1:0", service_->metrics());
+  const std::string page = scrape(endpoint.port());
+  EXPECT_TRUE(has_line(page, "stt_requests_total{kind=\"final\",outcome=\"ok\"} 1")) << page;
+  EXPECT_TRUE(has_line(page, "stt_requests_total{kind=\"final\",outcome=\"invalid\"} 1"));
+  EXPECT_TRUE(has_line(page, "stt_requests_total{kind=\"interim\",outcome=\"ok\"} 1"));
+  EXPECT_TRUE(has_line(page, "stt_audio_seconds_total{kind=\"final\"} 11"));
+  EXPECT_TRUE(has_line(page, "stt_inference_seconds_count{kind=\"interim\"} 1"));
 }
 
 TEST_F(ServiceTest, SaysWhenToRetryWhenTheQueueIsFull) {
@@ -199,12 +215,22 @@ TEST(OptionsTest, QueueFollowsTheWorkers) {
   EXPECT_EQ(options.limits.queue, 24U);
 }
 
+TEST(OptionsTest, APortAloneIsOfTheLoopbackInterface) {
+  const Options options = parsed({"--model", "m.bin", "--metrics", "9464", "--listen", "[::]:50051"});
+  EXPECT_EQ(options.metrics, "127.0.0.1:9464");
+  EXPECT_EQ(options.listen, "[::]:50051");
+  EXPECT_EQ(parsed({"--model", "m.bin"}).metrics, "");
+}
+
 TEST(OptionsTest, RefusesWhatItCannotMean) {
   EXPECT_THROW(parsed({}), UsageError);
   EXPECT_THROW(parsed({"--model"}), UsageError);
   EXPECT_THROW(parsed({"--model", "m.bin", "--workers", "0"}), UsageError);
   EXPECT_THROW(parsed({"--model", "m.bin", "--workers", "2x"}), UsageError);
   EXPECT_THROW(parsed({"--model", "m.bin", "more"}), UsageError);
+  EXPECT_THROW(parsed({"--model", "m.bin", "--listen", "localhost"}), UsageError);
+  EXPECT_THROW(parsed({"--model", "m.bin", "--listen", "127.0.0.1:65536"}), UsageError);
+  EXPECT_THROW(parsed({"--model", "m.bin", "--metrics", ":9464"}), UsageError);
 }
 
 }  // namespace
