@@ -40,9 +40,9 @@ async def load() -> None:
 @stage.on_stop
 async def close() -> None:
     for pool in threads:
-        await asyncio.to_thread(pool.close)
+        pool.close()
     for engine in engines:
-        engine.close()
+        await asyncio.to_thread(engine.close)  # which waits for what is in work
 
 
 # What fails is not worth keeping: the final transcript comes by another way.

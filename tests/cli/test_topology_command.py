@@ -1,6 +1,7 @@
 """``voicestream topology`` for the stages of voicestream, and for those of anybody."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -55,6 +56,15 @@ def test_the_graph_of_voicestream_in_every_format():
     drawn = json.loads(topology("--format", "json").stdout)
     assert drawn["version"] == 1
     assert [stage["name"] for stage in drawn["stages"]][:2] == ["chunking", "stt"]
+
+
+def test_captions_are_a_stage_of_all_only_where_they_are_asked_for(tmp_path: Path):
+    assert "stage captions" not in topology().stdout
+    asked = {**os.environ, "VOICESTREAM_INTERIM_MS": "1000"}
+    answer = subprocess.run([BIN / "voicestream", "topology", "--check"], env=asked, cwd=tmp_path, capture_output=True)
+    assert answer.returncode == 0, answer.stderr
+    drawn = subprocess.run([BIN / "voicestream", "topology"], env=asked, cwd=tmp_path, capture_output=True, text=True)
+    assert "\nstage captions\n  caption\n    from  voice.speech: SpeechPiece, EndOfUtterance\n" in drawn.stdout
 
 
 def test_the_stages_of_voicestream_fit_together(folder: Path):

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 LATE_MS: Final = 2_000  # behind the voice: nobody waits for a caption as long
 BEGIN_S: Final = 0.5  # of a batch in which passes are begun: what waits meanwhile is newer
+PASS_S: Final = 3.0  # that a batch waits for a pass, of a server that hangs, say
 FORGET_MS: Final = 10_000  # without a piece: what would have ended the utterance is on its way to another worker
 NICENESS: Final = 10  # more than that of the process
 
@@ -65,8 +66,8 @@ class BackgroundThreads:
         return await asyncio.get_running_loop().run_in_executor(self._pool, function)
 
     def close(self) -> None:
-        """Wait until the threads have done what they are at, and end them."""
-        self._pool.shutdown(cancel_futures=True)
+        """Begin nothing more, and let the threads end behind what they do."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
 
 class Captions:
@@ -148,7 +149,10 @@ class Captions:
         newest = utterance.newest
         clip = Clip(np.frombuffer(bytes(utterance.audio), "<i2"), newest.sample_rate, self._language, interim=True)
         try:
-            [recognition] = await self._threads.run(lambda: self._engine.transcribe([clip]))
+            work = self._threads.run(lambda: self._engine.transcribe([clip]))
+            [recognition] = await asyncio.wait_for(work, PASS_S)
+        except TimeoutError:
+            return "late", None
         except SttUnavailable:
             return "unavailable", None
         except SttError as error:
