@@ -131,7 +131,7 @@ class Server:
             return
         BREAKER_OPEN.labels(self.address).set(0 if self.usable else 1)
         if self.usable:
-            self.wrong_model = False
+            self.wrong_model, self.trouble = False, "it answers"
             _log.info("speech to text: the server %s takes clips", self.address)
         else:
             _log.warning("speech to text: the server %s gets no clips for now: %s", self.address, self.trouble)
