@@ -60,7 +60,9 @@ class Settings(BaseSettings):
         "they wait.",
     )
     stt_model: str = Field(
-        "tiny.en", description="Model of speech to text: a name of `voicestream models list`, or a file."
+        "tiny.en",
+        description="Model of speech to text: a name of `voicestream models list`, or a path or hub:OWNER/NAME, "
+        "as the engine takes them.",
     )
     stt_language: str | None = Field(
         None, description="Language of the calls, such as en; none: a multilingual model finds it out for each segment."
