@@ -158,7 +158,8 @@ class EngineContract:
             for task in given_up:
                 task.cancel()
             outcomes = await asyncio.gather(*given_up, return_exceptions=True)
-            assert all(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes)
+            # An engine that holds Python's lock may be done before the task can be cancelled.
+            assert all(isinstance(outcome, asyncio.CancelledError | list) for outcome in outcomes)
             async with asyncio.timeout(_PATIENCE_S):
                 return await asyncio.to_thread(engine.transcribe, [speech.clip])
 
