@@ -51,3 +51,9 @@ FetchContent_Declare(
   GIT_SHALLOW TRUE
 )
 FetchContent_MakeAvailable(whisper)
+
+# See the source: without it three threads spin while the word times are computed.
+add_library(stt_one_thread STATIC ${CMAKE_CURRENT_SOURCE_DIR}/src/one_thread.cc)
+target_link_libraries(stt_one_thread PUBLIC ggml)
+target_compile_definitions(whisper PRIVATE ggml_backend_init_by_type=stt_backend_init_by_type)
+target_link_libraries(whisper PRIVATE stt_one_thread)

@@ -1,18 +1,20 @@
 #include "model.h"
 
+#include <ggml-backend.h>
+#include <ggml-cpu.h>
+
 #include <algorithm>
 #include <array>
-#include <cstdint>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 
 #include "audio.h"
+#include "model_stream.h"
 
 namespace voicestream::stt {
 namespace {
 
-constexpr int kContextFloor = 512;  // positions; below it the decoder falls into loops
+constexpr int kContextFloor = 384;  // positions; below it the decoder falls into loops
 constexpr int kContextPerSecond = 50;
 constexpr int kContextMargin = 64;
 constexpr int kFramesPerPosition = 2;
@@ -22,48 +24,66 @@ constexpr std::size_t kWindow = 30 * kRate;  // samples, as those below: what Wh
 constexpr std::size_t kShortest = kRate / 10;
 constexpr std::size_t kPadded = kRate / 2;  // in a few frames words can't be aligned
 constexpr float kNever = 2;                 // a threshold that no probability reaches
-constexpr std::int32_t kMultilingualVocabulary = 51865;
 
-// Which attention heads follow the audio; the word times come from them.
-void choose_alignment(const std::string& path, whisper_context_params& params) {
+// Which attention heads follow the audio; the word times come from them. whisper.cpp has no lists for distilled models,
+// and those of large-v1 and large-v2 can't be told apart by their files: of these the whole top layer is taken.
+void choose_alignment(const ModelFile& file, whisper_context_params& params) {
   struct Known {
-    int layers;
+    int audio_layers;
+    int text_layers;
+    int bands;
     bool english;
     whisper_alignment_heads_preset preset;
   };
-  constexpr std::array<Known, 8> kKnown{{{4, true, WHISPER_AHEADS_TINY_EN},
-                                         {4, false, WHISPER_AHEADS_TINY},
-                                         {6, true, WHISPER_AHEADS_BASE_EN},
-                                         {6, false, WHISPER_AHEADS_BASE},
-                                         {12, true, WHISPER_AHEADS_SMALL_EN},
-                                         {12, false, WHISPER_AHEADS_SMALL},
-                                         {24, true, WHISPER_AHEADS_MEDIUM_EN},
-                                         {24, false, WHISPER_AHEADS_MEDIUM}}};
-  std::array<std::int32_t, 12> header{};  // magic number, vocabulary, ..., the ninth after it: layers of the decoder
-  std::ifstream file(path, std::ios::binary);
-  if (!file.read(reinterpret_cast<char*>(header.data()), sizeof header)) {
-    throw ModelError(path + " can't be read, or is no model of whisper.cpp");
-  }
-  const bool english = header[1] < kMultilingualVocabulary;
+  constexpr std::array<Known, 10> kKnown{{{4, 4, 80, true, WHISPER_AHEADS_TINY_EN},
+                                          {4, 4, 80, false, WHISPER_AHEADS_TINY},
+                                          {6, 6, 80, true, WHISPER_AHEADS_BASE_EN},
+                                          {6, 6, 80, false, WHISPER_AHEADS_BASE},
+                                          {12, 12, 80, true, WHISPER_AHEADS_SMALL_EN},
+                                          {12, 12, 80, false, WHISPER_AHEADS_SMALL},
+                                          {24, 24, 80, true, WHISPER_AHEADS_MEDIUM_EN},
+                                          {24, 24, 80, false, WHISPER_AHEADS_MEDIUM},
+                                          {32, 32, 128, false, WHISPER_AHEADS_LARGE_V3},
+                                          {32, 4, 128, false, WHISPER_AHEADS_LARGE_V3_TURBO}}};
   const auto* found = std::find_if(kKnown.begin(), kKnown.end(), [&](const Known& known) {
-    return known.layers == header[9] && known.english == english;
+    return known.audio_layers == file.audio_layers && known.text_layers == file.text_layers &&
+           known.bands == file.bands && known.english == file.english;
   });
   params.dtw_aheads_preset = found != kKnown.end() ? found->preset : WHISPER_AHEADS_N_TOP_MOST;
   params.dtw_n_top = found != kKnown.end() ? -1 : 1;
 }
 
+bool computes_on_gpu(bool gpu) { return gpu && ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_GPU) != nullptr; }
+
 whisper_context* load(const std::string& path, bool gpu) {
+  const ModelFile file = read_model_file(path);
+  const std::string objection = objection_to(file, ggml_cpu_has_amx_int8() != 0, processor_has_amx());
+  if (!objection.empty() && !computes_on_gpu(gpu)) {
+    throw ModelError(path + " can't be computed here: " + objection);
+  }
   whisper_context_params params = whisper_context_default_params();
   params.use_gpu = gpu;
   params.flash_attn = false;  // which hides the attention that the times are read from
   params.dtw_token_timestamps = true;
-  choose_alignment(path, params);
-  whisper_context* context = whisper_init_from_file_with_params_no_state(path.c_str(), params);
+  choose_alignment(file, params);
+  const bool faster_in_bfloat16 = ggml_cpu_has_avx512_bf16() != 0 && !computes_on_gpu(gpu);
+  ModelStream stream(path, file, faster_in_bfloat16);
+  whisper_model_loader loader = stream.loader();
+  whisper_context* context = nullptr;
+  try {
+    context = whisper_init_with_params_no_state(&loader, params);
+  } catch (const std::exception& error) {
+    throw ModelError(path + " is no model that whisper.cpp can load: " + error.what());
+  }
   if (context == nullptr) {
-    throw ModelError(path + " is no model that whisper.cpp can load: it is damaged, or not in ggml format");
+    throw ModelError(path + " is no model that whisper.cpp can load: its tensors are not those of its header");
   }
   return context;
 }
+
+int positions_of(std::size_t samples) { return static_cast<int>(samples * kContextPerSecond / kRate) + kContextMargin; }
+
+int max_tokens(std::size_t samples) { return static_cast<int>(samples * kTokensPerSecond / kRate) + kTokensMargin; }
 
 }  // namespace
 
@@ -77,11 +97,16 @@ Model::Model(const std::string& path, bool gpu)
 }
 
 std::string Model::objection_to(const std::string& language) const {
+  whisper_context* context = context_.get();
+  const int known = whisper_token_translate(context) - whisper_token_sot(context) - 1;
   if (!language.empty() && whisper_lang_id(language.c_str()) < 0) {
     return "Whisper doesn't know the language \"" + language + "\": give an ISO 639-1 code, such as \"en\"";
   }
-  if (!language.empty() && language != "en" && whisper_is_multilingual(context_.get()) == 0) {
+  if (!language.empty() && language != "en" && whisper_is_multilingual(context) == 0) {
     return "the model " + name_ + " knows English alone, the request is in \"" + language + "\"";
+  }
+  if (!language.empty() && language != "en" && whisper_lang_id(language.c_str()) >= known) {
+    return "the model " + name_ + " doesn't know the language \"" + language + "\": newer ones do";
   }
   return "";
 }
@@ -116,13 +141,73 @@ Transcript Recognizer::transcribe(const std::vector<float>& samples, const std::
   return transcript;
 }
 
+// What whisper.cpp asks for while it works on a window.
+struct Recognizer::Hearing {
+  Recognizer& recognizer;
+  const std::function<bool()>& unwanted;
+  std::string language;  // it is decoded in
+  bool detects;          // the language is a guess, to be checked when the encoder is done
+  bool guessed_wrong = false;
+
+  // Called when the encoder is done, then after each token.
+  bool ends() {
+    if (unwanted()) {
+      return true;
+    }
+    if (detects) {
+      detects = false;
+      const std::string heard = recognizer.detect_language();
+      guessed_wrong = heard != language;
+      language = heard;
+    }
+    return guessed_wrong;
+  }
+};
+
 // False when it became unwanted.
 bool Recognizer::transcribe_window(std::vector<float> window, const std::string& language,
                                    const std::function<bool()>& unwanted) {
   window.resize(std::max(window.size(), kPadded));
-  const double seconds = static_cast<double>(window.size()) / kRate;
   whisper_context* context = model_.context_.get();
+  const bool detects = language.empty() && whisper_is_multilingual(context) != 0;
+  Hearing hearing{*this, unwanted, detects ? last_language_ : language.empty() ? "en" : language, detects};
+  const int size = whisper_n_audio_ctx(context);
+  const int positions = std::min(std::max(positions_of(window.size()), kContextFloor), size);
+  if (!hear(window, positions, hearing)) {
+    return false;
+  }
+  if (came_to_no_end(max_tokens(window.size())) && positions < size &&
+      !hear(window, std::min(2 * positions, size), hearing)) {
+    return false;
+  }
+  last_language_ = hearing.language;
+  return true;
+}
 
+bool Recognizer::hear(const std::vector<float>& window, int positions, Hearing& hearing) {
+  whisper_context* context = model_.context_.get();
+  // All frames that the encoder looks at: it takes zeros for those that are not there, and silence is no zero.
+  const Spectrogram mel = model_.log_mel_(window, positions * kFramesPerPosition);
+  int code = whisper_set_mel_with_state(context, state_.get(), mel.data(), static_cast<int>(mel.cols()),
+                                        static_cast<int>(mel.rows()));
+  if (code == 0) {
+    code = run(window.size(), positions, hearing);
+  }
+  if (hearing.guessed_wrong) {
+    hearing.guessed_wrong = false;
+    code = run(window.size(), positions, hearing);
+  }
+  if (hearing.unwanted()) {
+    return false;
+  }
+  if (code != 0) {
+    throw ModelError("whisper.cpp failed on " + std::to_string(window.size()) + " samples with code " +
+                     std::to_string(code));
+  }
+  return true;
+}
+
+int Recognizer::run(std::size_t samples, int positions, Hearing& hearing) {
   whisper_full_params params = whisper_full_default_params(WHISPER_SAMPLING_GREEDY);
   params.n_threads = threads_;
   params.print_progress = false;
@@ -132,33 +217,39 @@ bool Recognizer::transcribe_window(std::vector<float> window, const std::string&
   params.greedy.best_of = 1;
   params.temperature_inc = 0;       // decoding again at a higher temperature costs up to five times the time
   params.no_speech_thold = kNever;  // what is silence is the client's to decide, by no_speech_probability
-  params.audio_ctx = std::min(std::max(static_cast<int>(seconds * kContextPerSecond) + kContextMargin, kContextFloor),
-                              whisper_n_audio_ctx(context));
-  params.max_tokens = static_cast<int>(seconds * kTokensPerSecond) + kTokensMargin;
-  params.duration_ms = static_cast<int>(seconds * 1000);  // the spectrogram is longer: it fills the encoder's context
-  const bool detects = language.empty() && whisper_is_multilingual(context) != 0;
-  params.language = detects ? "auto" : language.empty() ? "en" : language.c_str();
-  const std::function<bool()>* asked = &unwanted;
-  params.abort_callback = [](void* data) { return (**static_cast<const std::function<bool()>**>(data))(); };
-  params.abort_callback_user_data = &asked;
+  params.audio_ctx = positions;
+  params.max_tokens = max_tokens(samples);
+  params.duration_ms = static_cast<int>(samples * 1000 / kRate);  // the spectrogram is longer
+  params.abort_callback = [](void* data) { return static_cast<Hearing*>(data)->ends(); };
+  params.abort_callback_user_data = &hearing;
+  const std::string language = hearing.language;  // which changes when it was guessed wrong
+  params.language = language.c_str();
+  return whisper_full_with_state(model_.context_.get(), state_.get(), params, nullptr, 0);
+}
 
-  // All frames that the encoder looks at: it takes zeros for those that are not there, and silence is no zero. The
-  // language is found out before whisper.cpp looks at `audio_ctx`.
-  const int positions = detects ? whisper_n_audio_ctx(context) : params.audio_ctx;
-  const Spectrogram mel = model_.log_mel_(window, positions * kFramesPerPosition);
-  int code = whisper_set_mel_with_state(context, state_.get(), mel.data(), static_cast<int>(mel.cols()),
-                                        static_cast<int>(mel.rows()));
-  if (code == 0) {
-    code = whisper_full_with_state(context, state_.get(), params, nullptr, 0);
+// By what the decoder expects after the start of a transcript, from what the encoder has just made of the window.
+std::string Recognizer::detect_language() {
+  whisper_context* context = model_.context_.get();
+  const whisper_token start = whisper_token_sot(context);
+  if (whisper_decode_with_state(context, state_.get(), &start, 1, 0, threads_) != 0) {
+    throw ModelError("whisper.cpp failed to find out the language");
   }
-  if (unwanted()) {
+  // One language after the other, then the tasks; how many there are depends on the model.
+  const float* logits = whisper_get_logits_from_state(state_.get());
+  const float* best = std::max_element(logits + start + 1, logits + whisper_token_translate(context));
+  return whisper_lang_str(static_cast<int>(best - logits) - start - 1);
+}
+
+// The cap on the tokens was reached: mostly by a loop, which a longer context mostly prevents.
+bool Recognizer::came_to_no_end(int max_tokens) const {
+  whisper_state* state = state_.get();
+  const int last = whisper_full_n_segments_from_state(state) - 1;
+  if (last < 0) {
     return false;
   }
-  if (code != 0) {
-    throw ModelError("whisper.cpp failed on " + std::to_string(seconds) + " s of audio with code " +
-                     std::to_string(code));
-  }
-  return true;
+  const int tokens = whisper_full_n_tokens_from_state(state, last);
+  return tokens > max_tokens &&
+         whisper_full_get_token_id_from_state(state, last, tokens - 1) != whisper_token_eot(model_.context_.get());
 }
 
 void Recognizer::collect(int offset_ms, std::vector<Token>& tokens, float& no_speech) const {

@@ -5,19 +5,14 @@
 
 #include <functional>
 #include <memory>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "log_mel.h"
+#include "model_file.h"
 #include "words.h"
 
 namespace voicestream::stt {
-
-// The model file or whisper.cpp's work on it failed.
-struct ModelError : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
 
 struct Transcript {
   std::string text;
@@ -30,7 +25,9 @@ struct Transcript {
 // The weights. Must outlive its recognizers.
 class Model {
  public:
-  // Raises ModelError when the file is missing, damaged or no ggml model. Without a GPU in the build, `gpu` is ignored.
+  // Raises ModelError when the file is missing, damaged, no ggml model, or none that this build can compute on this
+  // processor. Without a GPU in the build, `gpu` is ignored. Where the processor computes faster in bfloat16, the
+  // float16 matrices of the file are held in that.
   Model(const std::string& path, bool gpu);
 
   const std::string& name() const { return name_; }
@@ -58,12 +55,18 @@ class Recognizer {
                         const std::function<bool()>& unwanted);
 
  private:
+  struct Hearing;
   bool transcribe_window(std::vector<float> window, const std::string& language, const std::function<bool()>& unwanted);
+  bool hear(const std::vector<float>& window, int positions, Hearing& hearing);
+  int run(std::size_t samples, int positions, Hearing& hearing);
+  std::string detect_language();
+  bool came_to_no_end(int max_tokens) const;
   void collect(int offset_ms, std::vector<Token>& tokens, float& no_speech) const;
 
   const Model& model_;
   const int threads_;
   std::unique_ptr<whisper_state, decltype(&whisper_free_state)> state_;
+  std::string last_language_ = "en";
 };
 
 }  // namespace voicestream::stt

@@ -1,7 +1,8 @@
 """Model weights by name: where they come from, whose they are, and a cache that is verified by hash.
 
 Some weights have several sources, tried in order. A file in the cache is always one whose SHA-256 is known; of a folder
-it is that of the lines that sha256sum prints of its files.
+it is that of the lines that sha256sum prints of its files. Weights that were quantised here have theirs in a file
+beside them, as sha256sum writes it.
 """
 
 import hashlib
@@ -12,7 +13,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -24,6 +25,9 @@ Progress = Callable[[str, int, int], None]
 
 Files = tuple[tuple[str, str], ...]
 """Names of files, and the SHA-256 of each."""
+
+QUANTIZED: Final = ("q8_0", "q5_1", "q5_0")
+"""What ggml weights can be quantised to: a name and one of these is a name too, as in `tiny.en-q8_0`."""
 
 _FOLDER: Final = ("config.json", "model.bin", "tokenizer.json", "vocabulary.txt")  # of CTranslate2
 # What follows the name of a model in the form of an engine; in those of others, a hyphen and the name of the engine.
@@ -181,6 +185,37 @@ class Converted:
 
 
 @dataclass(frozen=True, slots=True)
+class Quantized:
+    """A ggml file of the cache in fewer bits; its hash is written beside it when it is made."""
+
+    base: str
+    kind: str
+    file_name: str
+
+    @property
+    def where(self) -> str:
+        return f"{self.base}, quantised to {self.kind}"
+
+    @property
+    def sha256(self) -> str:
+        try:
+            return self._record().read_text().split()[0]
+        except (OSError, IndexError):
+            return ""
+
+    def fetch(self, target: Path, progress: Progress) -> None:
+        from voicestream.stt.quantize import quantize
+
+        source = pull(self.base, progress)
+        progress(f"quantising to {self.kind}", 0, 0)
+        quantize(source, target, self.kind)
+        self._record().write_text(f"{_sha256(target)}  {self.file_name}\n")
+
+    def _record(self) -> Path:
+        return settings().cache / f"{self.file_name}.sha256"
+
+
+@dataclass(frozen=True, slots=True)
 class Weights:
     """A file or a folder of weights; `size` is in bytes, `languages` ISO 639-1 codes or `multilingual`."""
 
@@ -301,8 +336,10 @@ _MODELS: Final[tuple[Weights, ...]] = (
 
 
 def list_models() -> tuple[Weights, ...]:
-    """Every file of weights that `pull` knows."""
-    return _MODELS
+    """Every file of weights that can be fetched, and those in the cache that were quantised."""
+    names = [f"{weights.name}-{kind}" for weights in _MODELS for kind in QUANTIZED]
+    quantized = [weights for weights in map(_lookup, names) if weights and _path(weights).is_file()]
+    return (*_MODELS, *(replace(weights, size=_path(weights).stat().st_size) for weights in quantized))
 
 
 def form(model: str, engine: str) -> str:
@@ -312,14 +349,19 @@ def form(model: str, engine: str) -> str:
 
 def known(name: str) -> bool:
     """Whether `pull` knows these weights."""
-    return any(weights.name == name for weights in _MODELS)
+    return _lookup(name) is not None
 
 
 def cached(name: str) -> Path | None:
     """The file or folder of these weights if the cache has it whole, else None; WeightsError for an unknown name."""
+    return _path(_find(name)) if verified(name) else None
+
+
+def verified(name: str) -> str | None:
+    """The SHA-256 of these weights in the cache, None where they are not there or damaged; else as `cached`."""
     weights = _find(name)
-    path = _path(weights)
-    return path if _sha256(path) in {source.sha256 for source in weights.sources} else None
+    found = _sha256(_path(weights))
+    return found if found in {source.sha256 for source in weights.sources} else None
 
 
 def pull(name: str, progress: Progress = lambda *_: None) -> Path:
@@ -363,10 +405,28 @@ def pull(name: str, progress: Progress = lambda *_: None) -> Path:
     )
 
 
-def _find(name: str) -> Weights:
+def _lookup(name: str) -> Weights | None:
     for weights in _MODELS:
         if weights.name == name:
             return weights
+    base, _, kind = name.rpartition("-")
+    whole = _lookup(base) if kind in QUANTIZED else None
+    if whole is None or not whole.file_name.endswith(".bin"):
+        return None
+    file_name = f"ggml-{name}.bin"
+    return replace(
+        whole,
+        name=name,
+        file_name=file_name,
+        about=f"{whole.name} in {kind}, made from it",
+        size=0,
+        sources=(Quantized(base, kind, file_name),),
+    )
+
+
+def _find(name: str) -> Weights:
+    if weights := _lookup(name):
+        return weights
     raise WeightsError(f"no weights are called {name!r}: there are {', '.join(model.name for model in _MODELS)}")
 
 

@@ -121,6 +121,12 @@ def test_models_list_names_the_default_model() -> None:
     assert "tiny.en" in run("models", "list").output
 
 
+def test_models_quantize_names_the_types_it_knows() -> None:
+    result = run("models", "quantize", "tiny.en", "--type", "q2")
+    assert result.exit_code == 2
+    assert "q8_0, q5_1, q5_0" in result.output
+
+
 def test_a_call_of_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     result = run("call", str(tmp_path / "nothing.wav"))
     assert result.exit_code == 1

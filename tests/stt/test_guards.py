@@ -44,6 +44,7 @@ def test_what_was_really_said_passes_unchanged(text: str) -> None:
         (heard("[BLANK_AUDIO]"), clip(), "noise note"),
         (heard("(phone rings)"), clip(), "noise note"),
         (heard("*laughs* ♪♪"), clip(), "noise note"),
+        (heard("I'm like, " * 10, confidence=0.65, no_speech=0.95), clip(), "loop"),
         (heard("abcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabc"), clip(), "loop"),
     ],
 )

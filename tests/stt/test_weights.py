@@ -124,6 +124,35 @@ def test_cache_that_cannot_be_written_is_named(cache: Path, monkeypatch: pytest.
         weights.pull("m")
 
 
+def test_model_is_quantised_once_and_its_hash_kept(cache: Path, tiny_en: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pywhispercpp", reason="the engine whisper.cpp is not installed")
+    (cache / tiny_en.name).symlink_to(tiny_en)
+    assert weights.cached("tiny.en-q8_0") is None
+    path = weights.pull("tiny.en-q8_0")
+    assert path == cache / "ggml-tiny.en-q8_0.bin"
+    made = path.stat().st_mtime_ns
+    assert weights.pull("tiny.en-q8_0") == path
+    assert path.stat().st_mtime_ns == made
+    [listed] = [model for model in weights.list_models() if model.name == "tiny.en-q8_0"]
+    assert (listed.size, listed.languages) == (path.stat().st_size, "en")
+    recorded = (cache / "ggml-tiny.en-q8_0.bin.sha256").read_text()
+    assert recorded == f"{weights.verified('tiny.en-q8_0')}  ggml-tiny.en-q8_0.bin\n"
+
+    with path.open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"?")
+    assert weights.cached("tiny.en-q8_0") is None
+    weights.pull("tiny.en-q8_0")
+    assert (cache / "ggml-tiny.en-q8_0.bin.sha256").read_text() == recorded
+
+
+@pytest.mark.parametrize("name", ["tiny.en-q3", "nothing-q8_0", "tiny.en-ctranslate2-q8_0"])
+def test_what_cannot_be_quantised_is_unknown(name: str) -> None:
+    assert not weights.known(name)
+    with pytest.raises(WeightsError, match="no weights are called"):
+        weights.pull(name)
+
+
 def test_listed_models_are_distinct_and_pinned() -> None:
     models = weights.list_models()
     assert len({model.file_name for model in models}) == len(models)

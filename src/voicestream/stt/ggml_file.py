@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
+import numpy as np
+
 from voicestream.errors import WeightsError
 
 MAGIC: Final = 0x67676D6C  # "ggml"
@@ -31,7 +33,24 @@ _BLOCKS: Final = {  # of a tensor type: numbers in a block, and bytes
     14: (256, 210),  # q6_K
     30: (1, 2),  # bf16
 }
+_EXPONENTS: Final = {FLOAT32: ("<u4", 0x7F800000), FLOAT16: ("<u2", 0x7C00), 30: ("<u2", 0x7F80)}  # all ones: no number
+_SCALED: Final = (2, 3, 6, 7, 8)  # each block begins with its scale in float16
 QUANTIZATION_VERSION: Final = 1000  # the file's type is this times a version, and the type
+_MATRICES: Final = {  # of a file type: the type of its matrices
+    0: FLOAT32,
+    1: FLOAT16,
+    2: 2,
+    3: 3,
+    7: 8,
+    8: 6,
+    9: 7,
+    10: 10,
+    11: 11,
+    12: 12,
+    13: 13,
+    14: 14,
+    24: 30,
+}
 _FLOAT_FILE_TYPES: Final = (0, 1, 24)  # float32, float16, bfloat16
 _VOCABULARIES: Final = range(51864, 51867)
 _MULTILINGUAL_VOCABULARY: Final = 51865
@@ -78,15 +97,19 @@ class GgmlFile:
         return self.header[9]
 
     @property
+    def file_type(self) -> int:
+        return self.header[10] % QUANTIZATION_VERSION
+
+    @property
     def quantized(self) -> bool:
-        return self.header[10] % QUANTIZATION_VERSION not in _FLOAT_FILE_TYPES
+        return self.file_type not in _FLOAT_FILE_TYPES
 
 
 def read_ggml(path: Path) -> GgmlFile:
     """The layout of the model at `path`.
 
-    Raises WeightsError when the file is missing, cut short, or no Whisper model in this format. The weights
-    themselves are not looked at: what was changed there shows in the file's hash alone.
+    Raises WeightsError when the file is missing, cut short, or no Whisper model in this format, or when weights in it
+    are no finite numbers, which whisper.cpp may crash on. What else was changed in them shows in the file's hash alone.
     """
     try:
         with path.open("rb") as file:
@@ -106,6 +129,7 @@ class _Reader:
         if magic != MAGIC:
             raise self._damaged("it does not begin as one")
         self._check(tuple(header))
+        self._file_type = header[10] % QUANTIZATION_VERSION
         if self._numbers(2) != (header[9], _FREQUENCIES):
             raise self._damaged("its mel filters are of another size")
         self._skip(4 * header[9] * _FREQUENCIES)
@@ -133,6 +157,7 @@ class _Reader:
             and 0 < text_layers <= _MOST_LAYERS
             and n_mels in (80, 128)
             and 0 <= file_type < 10 * QUANTIZATION_VERSION
+            and file_type % QUANTIZATION_VERSION in _MATRICES
         )
         if not sound:
             raise self._damaged("the sizes in its header are of no Whisper model")
@@ -147,18 +172,21 @@ class _Reader:
             numbers, size = _BLOCKS[kind]
             if min(shape) < 1 or shape[0] % numbers:
                 raise self._damaged(f"the tensor {name} has the dimensions {shape}")
+            if kind not in (FLOAT32, FLOAT16, _MATRICES[self._file_type]):
+                raise self._damaged(f"the tensor {name} is of another type than the file")
             start = self._file.tell()
-            self._skip(math.prod(shape) // numbers * size)
-            yield Tensor(name, kind, shape, start, self._file.tell() - start)
+            data = self._bytes(math.prod(shape) // numbers * size)
+            if not _finite(data, kind):
+                raise self._damaged(f"weights of the tensor {name} are no numbers")
+            yield Tensor(name, kind, shape, start, len(data))
 
     def _numbers(self, count: int) -> tuple[int, ...]:
         return struct.unpack(f"<{count}i", self._bytes(4 * count))
 
     def _bytes(self, count: int) -> bytes:
-        data = self._file.read(count)
-        if len(data) < count:
+        if self._file.tell() + count > self._size:
             raise self._damaged("it is cut short")
-        return data
+        return self._file.read(count)
 
     def _skip(self, count: int) -> None:
         if self._file.tell() + count > self._size:
@@ -167,3 +195,16 @@ class _Reader:
 
     def _damaged(self, why: str) -> WeightsError:
         return WeightsError(f"{self._path} is no model that whisper.cpp can load: {why}")
+
+
+def _finite(data: bytes, kind: int) -> bool:
+    """Whether no number is infinite or none, as far as that is cheap to see."""
+    if kind in _SCALED:
+        values = np.frombuffer(data, np.uint8).reshape(-1, _BLOCKS[kind][1])[:, :2].copy().view("<u2")
+        exponent = 0x7C00
+    elif kind in _EXPONENTS:
+        dtype, exponent = _EXPONENTS[kind]
+        values = np.frombuffer(data, dtype)
+    else:
+        return True
+    return not bool(np.any(values & exponent == exponent))

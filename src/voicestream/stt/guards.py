@@ -70,7 +70,8 @@ def guard(recognition: Recognition, clip: Clip) -> Guarded:
 
     unlooped = _without_loops(cleaned.words)
     if len(unlooped) < len(cleaned.words):
-        return Guarded(_with_words(cleaned, unlooped), "loop")
+        # Words that are repeated get sure of themselves: where there is no speech, that is no sign of any.
+        return Guarded(_with_words(cleaned, () if no_speech > _NO_SPEECH else unlooped), "loop")
     if compression_ratio(cleaned.text) > _COMPRESSION_RATIO:
         return Guarded(_with_words(cleaned, ()), "loop")
     return Guarded(cleaned, reason)

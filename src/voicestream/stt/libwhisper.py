@@ -23,6 +23,7 @@ _REMEDY: Final = "install voicestream[stt], which pins the version that fits"
 _GREEDY: Final = 0
 _LOG_LEVELS: Final = {3: logging.DEBUG, 4: logging.WARNING}  # ggml's warnings are our details, its errors our warnings
 
+AbortCallback = ctypes.CFUNCTYPE(c_bool, c_void_p)
 _LogCallback = ctypes.CFUNCTYPE(None, c_int, c_char_p, c_void_p)
 
 
@@ -200,20 +201,29 @@ _SIGNATURES: Final[dict[str, tuple[Any, list[Any]]]] = {
     "whisper_is_multilingual": (c_int, [c_void_p]),
     "whisper_n_audio_ctx": (c_int, [c_void_p]),
     "whisper_token_eot": (c_int32, [c_void_p]),
-    "whisper_lang_id": (c_int, [c_char_p]),
+    "whisper_token_sot": (c_int32, [c_void_p]),
+    "whisper_token_translate": (c_int32, [c_void_p]),
+    "whisper_lang_max_id": (c_int, []),
     "whisper_lang_str": (c_char_p, [c_int]),
     "whisper_full_with_state": (c_int, [c_void_p, c_void_p, FullParams, POINTER(c_float), c_int]),
-    "whisper_full_lang_id_from_state": (c_int, [c_void_p]),
+    "whisper_decode_with_state": (c_int, [c_void_p, c_void_p, POINTER(c_int32), c_int, c_int, c_int]),
+    "whisper_get_logits_from_state": (POINTER(c_float), [c_void_p]),
     "whisper_full_n_segments_from_state": (c_int, [c_void_p]),
     "whisper_full_n_tokens_from_state": (c_int, [c_void_p, c_int]),
     "whisper_full_get_token_text_from_state": (c_char_p, [c_void_p, c_void_p, c_int, c_int]),
     "whisper_full_get_token_data_from_state": (TokenData, [c_void_p, c_int, c_int]),
     "whisper_full_get_segment_no_speech_prob_from_state": (c_float, [c_void_p, c_int]),
+    "ggml_cpu_has_amx_int8": (c_int, []),
+    "ggml_quantize_chunk": (
+        c_size_t,
+        [c_int, POINTER(c_float), c_void_p, c_int64, c_int64, c_int64, POINTER(c_float)],
+    ),
 }
 
 
 def _forward_log(level: int, text: bytes | None, _: int | None) -> None:
-    if level in _LOG_LEVELS and text:
+    # What whisper_full says before it returns a code is raised as an error, or was an end that we asked for.
+    if level in _LOG_LEVELS and text and not text.startswith(b"whisper_full_with_state: failed"):
         _log.log(_LOG_LEVELS[level], "%s", text.decode(errors="replace").rstrip())
 
 
@@ -291,3 +301,11 @@ class LibWhisper:
     def context_params(self) -> ContextParams:
         """A copy of the default parameters of a context."""
         return ContextParams.from_buffer_copy(self._context)
+
+    def stay_on_one_thread(self) -> None:
+        """Let no part of the library start threads, for the rest of this process.
+
+        whisper.cpp aligns the words on four threads, whatever it is told; three of them wait, and may spin meanwhile.
+        """
+        if hasattr(self.lib, "omp_set_max_active_levels"):  # it is built with OpenMP, which the library depends on
+            self.lib.omp_set_max_active_levels(0)

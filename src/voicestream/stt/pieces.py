@@ -12,12 +12,11 @@ import numpy.typing as npt
 
 from voicestream.stt.batches import Batches
 from voicestream.stt.engine import Clip, Recognition
-from voicestream.stt.whisper import Token, context_of, language_of, recognition_of, token_bytes, windows
+from voicestream.stt.whisper import CONTEXT_FLOOR, Token, context_of, language_of, recognition_of, token_bytes, windows
 
 CONTEXT_SIZE: Final = 1500
 """Positions of the encoder in 30 s."""
 FRAMES_PER_POSITION: Final = 2
-_CONTEXT_FLOOR: Final = 384  # below it the decoder falls into loops
 _CONTEXT_STEP: Final = 32  # so that clips of nearly the same length share a batch
 
 
@@ -67,7 +66,7 @@ class Vocabulary:
         language = language_of(clip, self.languages, model, multilingual=self.multilingual)
         pieces = []
         for start_ms, samples in windows(clip):
-            context = -(-context_of(samples, _CONTEXT_FLOOR) // _CONTEXT_STEP) * _CONTEXT_STEP
+            context = -(-context_of(samples, CONTEXT_FLOOR) // _CONTEXT_STEP) * _CONTEXT_STEP
             pieces.append(Piece(start_ms, samples, min(context, CONTEXT_SIZE), language))
         return pieces
 

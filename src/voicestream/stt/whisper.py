@@ -17,6 +17,8 @@ TEXT_TOKENS: Final = 50257
 """Byte-pair tokens in the vocabulary; languages, times and tasks come after them."""
 UNSPACED: Final = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
 """Languages that are written without spaces."""
+CONTEXT_FLOOR: Final = 384
+"""Positions of the encoder that a clip gets at least: below it the decoder falls into loops."""
 _CONTEXT_PER_S: Final = 50
 _CONTEXT_MARGIN: Final = 64
 _TOKENS_PER_S: Final = 6  # fast speech has about five
