@@ -49,6 +49,7 @@ void StreamCall::OnReadDone(bool ok) {
   reading_ = false;
   if (!input_over_ && ok) {
     if (const grpc::Status objection = take(errands); !objection.ok()) {
+      transcriber_.metrics()->ended(Kind::kFinal, objection.error_code());
       discard_open_segment(errands);
       close_input(objection);
     }

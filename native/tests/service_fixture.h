@@ -8,6 +8,7 @@
 #include <cmath>
 #include <memory>
 #include <string>
+#include <thread>
 
 #include "audio.h"
 #include "service.h"
@@ -92,6 +93,17 @@ class ServiceTest : public testing::Test {
   grpc::Status call(const v1::TranscribeRequest& request) {
     grpc::ClientContext context;
     return stub_->Transcribe(&context, request, &transcript_);
+  }
+
+  // Returns when a worker has a request.
+  void wait_until_busy() {
+    const auto is_busy = [](const prometheus::MetricFamily& family) {
+      return family.name == "stt_busy_workers" && family.metric[0].gauge.value > 0;
+    };
+    for (bool busy = false; !busy; std::this_thread::sleep_for(std::chrono::milliseconds(1))) {
+      const auto families = service_->metrics()->Collect();
+      busy = std::any_of(families.begin(), families.end(), is_busy);
+    }
   }
 
   static inline Model* model_ = nullptr;
