@@ -32,8 +32,8 @@ struct ModelFile {
 
 constexpr std::int64_t kFileTypeAt = 44;
 
-// Raises ModelError when the file is missing, cut short, or no Whisper model in ggml's format, or when weights in it are
-// no finite numbers, which whisper.cpp may crash on. What else was changed in them shows in the file's hash alone.
+// Raises ModelError when the file is missing, cut short, or no Whisper model in ggml's format, or when weights in it
+// are no finite numbers, which whisper.cpp may crash on. What else was changed in them shows in the file's hash alone.
 ModelFile read_model_file(const std::string& path);
 
 // Why a model can't be computed by this build on this processor, or an empty text.
