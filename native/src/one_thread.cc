@@ -4,7 +4,7 @@
 #include <ggml-cpu.h>
 
 extern "C" ggml_backend_t stt_backend_init_by_type(enum ggml_backend_dev_type type, const char* params) {
-  const ggml_backend_t backend = ggml_backend_init_by_type(type, params);
+  ggml_backend_t backend = ggml_backend_init_by_type(type, params);
   if (backend != nullptr && ggml_backend_is_cpu(backend)) {
     ggml_backend_cpu_set_n_threads(backend, 1);
   }
