@@ -29,6 +29,7 @@ $(READY): pyproject.toml
 	}
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	$(BIN)/voicestream models pull tiny.en
+	$(BIN)/voicestream models pull tiny.en-ctranslate2
 	@touch $@
 
 demo: setup ## start everything, play calls, show what becomes of them

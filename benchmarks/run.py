@@ -31,9 +31,9 @@ speech to text for a segment of 3 s, and 100 ms of sentiment."""
 PARTS = [
     ("From the end of an utterance to its result", DEMO, "voicestream demo --calls 4 --report report.json"),
     (
-        "The same with the engine ctranslate2",
-        "The extra `ctranslate2` has it.",
-        "VOICESTREAM_STT_ENGINE=ctranslate2 voicestream demo --calls 4 --report report.json",
+        "The same with the engine whisper.cpp",
+        "Where none of the extras `openvino` and `ctranslate2` is installed.",
+        "VOICESTREAM_STT_ENGINE=whisper.cpp voicestream demo --calls 4 --report report.json",
     ),
     (
         "Chunking: 500 tracks at once",

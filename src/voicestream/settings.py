@@ -50,9 +50,9 @@ class Settings(BaseSettings):
     )
     redis: str | None = Field(None, description="redis://host:6379/0, for the stage redis; none: not used.")
     stt_engine: str = Field(
-        "whisper.cpp",
-        description="Engine of speech to text: whisper.cpp, ctranslate2, auto (the fastest that is installed), "
-        "grpc://HOST:PORT[,HOST:PORT...] or the name of a plug-in.",
+        "auto",
+        description="Engine of speech to text: auto (the fastest that is installed), whisper.cpp, ctranslate2, "
+        "openvino, grpc://HOST:PORT[,HOST:PORT...] or the name of a plug-in.",
     )
     stt_fallback: str | None = Field(
         None,
@@ -67,7 +67,7 @@ class Settings(BaseSettings):
     stt_language: str | None = Field(
         None, description="Language of the calls, such as en; none: a multilingual model finds it out for each segment."
     )
-    stt_workers: int = Field(2, ge=1, description="Segments that one stt worker transcribes at once, one thread each.")
+    stt_workers: int = Field(2, ge=1, description="Segments that one stt worker transcribes at once.")
     interim_ms: int = Field(
         0,
         ge=0,
