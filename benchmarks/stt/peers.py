@@ -10,6 +10,7 @@ from queue import SimpleQueue
 from voicestream import weights
 from voicestream.audio.resample import resample, to_float
 from voicestream.stt.engine import Clip, Recognition
+from voicestream.stt.whisper import noise
 
 RATE = 16000
 
@@ -104,7 +105,4 @@ class FullContext:
 
 def warm_up(transcribe: Callable[[Sequence[Clip]], object], capacity: int) -> None:
     """Run every worker once on noise."""
-    import numpy as np
-
-    noise = np.random.default_rng(0).normal(0, 300, RATE).astype(np.int16)
-    transcribe([Clip(noise, RATE, "en")] * capacity)
+    transcribe(noise(capacity))

@@ -1,8 +1,8 @@
 // Tells the thread sanitizer what it can't see of the system's gRPC, which was compiled without it: that what one
 // thread wrote before it unlocked a mutex of abseil's is seen by the thread that locks it next, and that the callback
 // of a batch of operations comes after the call that started the batch (between them is a queue without locks). The
-// functions here take the places of those libraries', in builds under that sanitizer only, and say so. No access to
-// memory is kept from the sanitizer's eyes.
+// functions here take the places of those libraries', in builds under that sanitizer only, and say so. Of accesses
+// to memory only those are kept from the sanitizer's eyes that the system's libraries make themselves.
 #include <absl/base/options.h>
 #include <absl/synchronization/mutex.h>
 #include <dlfcn.h>

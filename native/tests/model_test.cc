@@ -9,6 +9,10 @@
 #include "audio.h"
 #include "speech.h"
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/lsan_interface.h>
+#endif
+
 namespace voicestream::stt {
 namespace {
 
@@ -17,6 +21,14 @@ namespace fs = std::filesystem;
 const auto kWanted = [] { return false; };
 
 std::vector<float> samples() { return decode_pcm16(speech()); }
+
+// Model's constructor in a place where whisper.cpp finds the fault in the file: it then leaks what it had allocated.
+void load_with_whispers_leak(const std::string& path) {
+#ifdef __SANITIZE_ADDRESS__
+  const __lsan::ScopedDisabler ignored;
+#endif
+  Model(path, false);
+}
 
 // A copy of the model, to be spoilt.
 class ModelFileTest : public testing::Test {
@@ -101,7 +113,7 @@ TEST_F(ModelFileTest, WeightsThatAreNoNumbersAreAnError) {
 TEST_F(ModelFileTest, AnotherTypeThanThatOfItsTensorsIsAnError) {
   for (const std::int32_t type : {0, 5, 7, 25, 30, 200, 2007}) {
     overwrite(kFileTypeAt, type);
-    EXPECT_THROW(Model(path_, false), ModelError) << type;
+    EXPECT_THROW(load_with_whispers_leak(path_), ModelError) << type;
   }
 }
 
@@ -109,7 +121,7 @@ TEST_F(ModelFileTest, TensorOfAnotherNameIsAnError) {
   const std::int64_t type_at = read_model_file(path_).float16_matrices.front().type_at;
   overwrite(type_at + 12, "x");
   try {
-    Model(path_, false);
+    load_with_whispers_leak(path_);
     FAIL();
   } catch (const ModelError& error) {
     EXPECT_NE(std::string(error.what()).find("tensors are not those of its header"), std::string::npos);

@@ -39,7 +39,12 @@ def test_an_engine_says_itself_where_others_are_faster(
     install(monkeypatch, openvino=f"{__name__}:Unsuited", ctranslate2=WORKS)
     with caplog.at_level(logging.INFO, "voicestream.stt.engine"):
         assert engine_name("auto", "tiny.en") == "ctranslate2"
-    assert "passed over: openvino is not for machines like this" in caplog.text
+    assert "of the others: openvino is not for machines like this" in caplog.text
+
+
+def test_an_engine_that_is_not_at_its_best_is_still_taken_before_the_slowest(monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, openvino=f"{__name__}:Unsuited", whisper=WORKS)
+    assert engine_name("auto", "tiny.en") == "openvino"
 
 
 def test_openvino_has_the_models_of_ctranslate2(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,11 @@ from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
+
+LARGEST: Final = 8
+"""The clips of a batch on a processor: larger ones gain little, and the first clip waits for the last."""
+LARGEST_GPU: Final = 32
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -58,7 +62,7 @@ class Batches(Generic[Item, Result]):
             thread.start()
 
     def submit(self, items: Sequence[Item]) -> list[Future[Result]]:
-        """A future for each item; what a worker raises on a batch, each future of the batch raises."""
+        """A future for each item, which raises what a worker raises on this item; the others of the batch do not."""
         waiting: list[_Waiting[Item, Result]] = [_Waiting(item, self._alike(item), Future()) for item in items]
         with self._changed:
             if self._closed:
@@ -80,11 +84,25 @@ class Batches(Generic[Item, Result]):
             try:
                 results = worker([one.item for one in batch])
             except Exception as error:
-                for one in batch:
-                    one.future.set_exception(error)
+                self._serve_singly(worker, batch, error)
             else:
                 for one, result in zip(batch, results, strict=True):
                     one.future.set_result(result)
+
+    def _serve_singly(
+        self, worker: Callable[[list[Item]], Sequence[Result]], batch: list[_Waiting[Item, Result]], error: Exception
+    ) -> None:
+        """A batch failed: for one of its items, or for all of them together, as when memory is short."""
+        if len(batch) == 1:
+            batch[0].future.set_exception(error)
+            return
+        for one in batch:
+            try:
+                [result] = worker([one.item])
+            except Exception as own:
+                one.future.set_exception(own)
+            else:
+                one.future.set_result(result)
 
     def _next(self) -> list[_Waiting[Item, Result]]:
         """The next batch; empty when there will be none."""

@@ -3,15 +3,13 @@
 import os
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from voicestream import weights
 from voicestream.errors import SttError
 from voicestream.stt.alignment import POSITION_MS
-from voicestream.stt.batches import Batches, workers_for
+from voicestream.stt.batches import LARGEST, LARGEST_GPU, Batches, workers_for
 from voicestream.stt.engine import Clip, Recognition
 from voicestream.stt.mel import log_mel
 from voicestream.stt.pieces import (
@@ -19,9 +17,10 @@ from voicestream.stt.pieces import (
     Heard,
     Piece,
     Vocabulary,
+    folder_of,
     hear,
 )
-from voicestream.stt.whisper import RATE, Token, max_tokens
+from voicestream.stt.whisper import RATE, Token, max_tokens, noise
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin while they wait starve those that work
 
@@ -31,8 +30,6 @@ except ImportError as error:
     raise ImportError(f"{error}: install voicestream[ctranslate2]") from error
 
 _FRAMES_PER_S: Final = 100
-_LARGEST_BATCH: Final = 8  # larger ones gain little on a processor, and the first clip waits for the last
-_LARGEST_BATCH_GPU: Final = 32
 
 
 class CTranslate2:
@@ -48,9 +45,7 @@ class CTranslate2:
     name = "ctranslate2"
 
     def __init__(self, model: str, *, capacity: int, threads: int = 1) -> None:
-        path = Path(model) if os.sep in model else weights.pull(weights.form(model, self.name))
-        if not path.is_dir():
-            raise SttError(f"there is no model folder {path}")
+        path = folder_of(model, self.name)
         self.capacity = capacity
         self._workers = workers_for(capacity, threads)
         self._gpu = ctranslate2.get_cuda_device_count() > 0
@@ -68,7 +63,7 @@ class CTranslate2:
         self.model = path.name.removesuffix(f"-{self.name}")
         self._batches = Batches[Piece, Heard](
             [self._transcribe] * self._workers,
-            largest=_LARGEST_BATCH_GPU if self._gpu else _LARGEST_BATCH,
+            largest=LARGEST_GPU if self._gpu else LARGEST,
             alike=lambda piece: piece.context,
             name=self.name,
         )
@@ -83,8 +78,7 @@ class CTranslate2:
 
     def warm_up(self) -> None:
         """Run every worker once, which allocates what it works with."""
-        noise = np.random.default_rng(0).normal(0, 300, RATE).astype(np.int16)
-        self.transcribe([Clip(noise, RATE, "en")] * self._workers)
+        self.transcribe(noise(self._workers))
 
     def close(self) -> None:
         """Wait for what is being transcribed, then free the model."""

@@ -19,6 +19,7 @@ from voicestream.errors import SttError
 ENGINE_GROUP: Final = "voicestream.stt_engines"
 AUTO: Final = "auto"
 _FASTEST: Final = ("openvino", "ctranslate2", "whisper.cpp")  # by the figures of docs/models.md
+_SLOWEST: Final = _FASTEST[-1]
 
 _log = logging.getLogger(__name__)
 
@@ -107,7 +108,7 @@ def engine_name(spec: str, model: str) -> str:
     """
     if spec != AUTO:
         return spec.partition("://")[0]
-    passed_over = []
+    passed_over, usable, suited = [], [], []
     for name in _FASTEST:
         try:
             factory = _factory(name)
@@ -115,16 +116,20 @@ def engine_name(spec: str, model: str) -> str:
             passed_over.append(str(error))
             continue
         folder = os.sep in model and Path(model).is_dir()
-        if name != "whisper.cpp" and not (folder or weights.known(weights.form(model, name))):
+        if name != _SLOWEST and not (folder or weights.known(weights.form(model, name))):
             passed_over.append(f"{name} has no model {model}")
             continue
+        usable.append(name)
         if unsuited := getattr(factory, "unsuited", lambda: None)():
             passed_over.append(unsuited)
-            continue
-        reason = f"; passed over: {'; '.join(passed_over)}" if passed_over else ""
-        _log.info("speech to text by %s, the fastest engine that is installed%s", name, reason)
-        return name
-    raise SttError(f"no engine of speech to text is installed: {'; '.join(passed_over)}")
+        elif name != _SLOWEST:
+            suited.append(name)
+    if not usable:
+        raise SttError(f"no engine of speech to text is installed: {'; '.join(passed_over)}")
+    best = (suited or usable)[0]  # one that is not at its best is still faster than the slowest
+    reason = f"; of the others: {'; '.join(passed_over)}" if passed_over else ""
+    _log.info("speech to text by %s, the fastest engine that is installed%s", best, reason)
+    return best
 
 
 def _factory(name: str) -> Callable[..., SttEngine]:
@@ -134,6 +139,6 @@ def _factory(name: str) -> Callable[..., SttEngine]:
         raise SttError(f"no engine of speech to text is called {name!r}; installed: {installed}")
     try:
         factory: Callable[..., SttEngine] = found[name].load()
-    except ImportError as error:
+    except (ImportError, OSError) as error:
         raise SttError(f"the engine {name!r} can't be imported: {error}") from error
     return factory

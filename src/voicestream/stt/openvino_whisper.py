@@ -1,20 +1,16 @@
 """OpenVINO in this process: int8 weights, bfloat16 where the processor has it, clips of several calls in one batch."""
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-import numpy as np
-
-from voicestream import weights
 from voicestream.errors import SttError, WeightsError
-from voicestream.stt.batches import Batches, workers_for
+from voicestream.stt.batches import LARGEST, Batches, workers_for
 from voicestream.stt.engine import Clip, Recognition
 from voicestream.stt.ggml import checkpoint, read_ctranslate2
-from voicestream.stt.pieces import Heard, Piece, Vocabulary, hear
-from voicestream.stt.whisper import RATE
+from voicestream.stt.pieces import Heard, Piece, Vocabulary, folder_of, hear
+from voicestream.stt.whisper import noise
 
 try:
     import openvino as ov
@@ -23,8 +19,6 @@ except ImportError as error:
 
 from voicestream.stt.openvino_decoding import Speller, Worker
 from voicestream.stt.openvino_graph import Heads, Weights, whisper
-
-_LARGEST_BATCH: Final = 8  # larger ones gain little, and the first clip waits for the last
 
 
 class OpenVino:
@@ -40,9 +34,7 @@ class OpenVino:
     name = "openvino"
 
     def __init__(self, model: str, *, capacity: int, threads: int = 1) -> None:
-        path = Path(model) if os.sep in model else weights.pull(weights.form(model, self.name))
-        if not path.is_dir():
-            raise SttError(f"there is no model folder {path}")
+        path = folder_of(model, self.name)
         self.model = path.name.removesuffix("-ctranslate2")
         self.capacity = capacity
         self._workers = workers_for(capacity, threads)
@@ -56,7 +48,7 @@ class OpenVino:
             raise SttError(f"{path} is no model that OpenVINO can load: {error}") from error
         self._batches = Batches[Piece, Heard](
             [Worker(encoder, decoder, speller).hear for _ in range(self._workers)],
-            largest=_LARGEST_BATCH,
+            largest=LARGEST,
             alike=lambda piece: piece.context,
             name=self.name,
         )
@@ -66,7 +58,11 @@ class OpenVino:
         """Why `auto` should not take this engine on this machine; None where it should."""
         if Path("/dev/nvidia0").exists():
             return "openvino computes on the processor, and there is a GPU"
-        if "BF16" not in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        try:
+            able = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        except RuntimeError as error:
+            return f"openvino does not work on this processor: {error}"
+        if "BF16" not in able:
             return "openvino gains little on this processor, which has no bfloat16"
         return None
 
@@ -80,8 +76,7 @@ class OpenVino:
 
     def warm_up(self) -> None:
         """Run the workers once, which allocates what they work with."""
-        noise = np.random.default_rng(0).normal(0, 300, RATE).astype(np.int16)
-        self.transcribe([Clip(noise, RATE, "en")] * self._workers)
+        self.transcribe(noise(self._workers))
 
     def close(self) -> None:
         """Wait for what is being transcribed, then end the workers."""

@@ -1,15 +1,19 @@
 """What engines share that run Whisper from CTranslate2's weights: pieces of clips, the vocabulary, what was heard."""
 
 import json
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from voicestream import weights
+from voicestream.errors import SttError
 from voicestream.stt.batches import Batches
 from voicestream.stt.engine import Clip, Recognition
 from voicestream.stt.whisper import CONTEXT_FLOOR, Token, context_of, language_of, recognition_of, token_bytes, windows
@@ -18,6 +22,14 @@ CONTEXT_SIZE: Final = 1500
 """Positions of the encoder in 30 s."""
 FRAMES_PER_POSITION: Final = 2
 _CONTEXT_STEP: Final = 32  # so that clips of nearly the same length share a batch
+
+
+def folder_of(model: str, engine: str) -> Path:
+    """The folder of a model in CTranslate2's format, by its name or its path; SttError when there is none."""
+    path = Path(model) if os.sep in model else weights.pull(weights.form(model, engine))
+    if not path.is_dir():
+        raise SttError(f"there is no model folder {path}")
+    return path
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from voicestream.errors import SttError, WeightsError
 from voicestream.stt.alignment import POSITION_MS, ends_ms
+from voicestream.stt.batches import LARGEST, LARGEST_GPU
 from voicestream.stt.engine import Clip, Recognition
 from voicestream.stt.transformers_models import (
     WhisperModel,
@@ -27,7 +28,7 @@ from voicestream.stt.transformers_models import (
     whisper_of_ctranslate2,
     whisper_of_transformers,
 )
-from voicestream.stt.whisper import RATE, Token, language_of, max_tokens, recognition_of, windows
+from voicestream.stt.whisper import RATE, Token, language_of, max_tokens, noise, recognition_of, windows
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin while they wait starve those that work
 
@@ -38,8 +39,6 @@ try:
 except ImportError as error:
     raise ImportError(f"{error}: install voicestream[torch]") from error
 
-_LARGEST_BATCH: Final = 8
-_LARGEST_BATCH_GPU: Final = 32
 
 Samples = npt.NDArray[np.float32]
 
@@ -93,7 +92,7 @@ class TransformersWhisper:
         pieces = [
             (number, start_ms, samples) for number, clip in enumerate(clips) for start_ms, samples in windows(clip)
         ]
-        size = min(math.ceil(len(pieces) / self.capacity), _LARGEST_BATCH_GPU if self._gpu else _LARGEST_BATCH)
+        size = min(math.ceil(len(pieces) / self.capacity), LARGEST_GPU if self._gpu else LARGEST)
         batches = [pieces[at : at + size] for at in range(0, len(pieces), max(size, 1))]
 
         def hear(batch: Sequence[tuple[int, int, Samples]]) -> tuple[list[Heard], float]:
@@ -127,8 +126,7 @@ class TransformersWhisper:
 
     def warm_up(self) -> None:
         """Run every worker once, which allocates what it works with."""
-        noise = np.random.default_rng(0).normal(0, 300, RATE).astype(np.int16)
-        self.transcribe([Clip(noise, RATE, "en")] * self.capacity)
+        self.transcribe(noise(self.capacity))
 
     def close(self) -> None:
         """Wait for what is being transcribed, then free the model."""

@@ -54,6 +54,11 @@ def language_of(clip: Clip, known: Container[str], model: str, *, multilingual: 
     return language
 
 
+def noise(count: int) -> list[Clip]:
+    """So many clips of a second of quiet noise, to warm up an engine with."""
+    return [Clip(np.random.default_rng(0).normal(0, 300, RATE).astype(np.int16), RATE, "en")] * count
+
+
 def windows(clip: Clip) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
     """The clip in pieces of at most 30 s at 16 kHz, each with its start in ms; none in less than 0.1 s.
 

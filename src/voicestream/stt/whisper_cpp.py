@@ -24,6 +24,7 @@ from voicestream.stt.whisper import (
     context_of,
     language_of,
     max_tokens,
+    noise,
     recognition_of,
     windows,
 )
@@ -120,8 +121,7 @@ class WhisperCpp:
 
     def warm_up(self) -> None:
         """Run every state once, which allocates what it works with."""
-        noise = np.random.default_rng(0).normal(0, 300, RATE).astype(np.int16)
-        self.transcribe([Clip(noise, RATE, "en")] * self.capacity)
+        self.transcribe(noise(self.capacity))
 
     def close(self) -> None:
         """Wait for what is being transcribed, then free the model."""
@@ -187,18 +187,20 @@ class WhisperCpp:
         """Called when the encoder is done, and after each token: whether whisper.cpp is to stop there."""
         if hearing.guessed:
             hearing.guessed = False
-            heard = self._detect_language(hearing.state)
+            heard = self._detect_language(hearing)
             hearing.wrong = heard != hearing.language
             hearing.language = heard
         return hearing.wrong
 
-    def _detect_language(self, state: int) -> str:
+    def _detect_language(self, hearing: _Hearing) -> str:
         """The language by what the decoder expects after the start, from what the encoder has just made of the window.
 
         whisper.cpp's own detection would run the encoder for this, and on 30 s whatever the window.
         """
         start = ctypes.c_int32(self._start)
-        self._lib.whisper_decode_with_state(self._context, state, ctypes.byref(start), 1, 0, self._threads)
+        state = hearing.state
+        if self._lib.whisper_decode_with_state(self._context, state, ctypes.byref(start), 1, 0, self._threads):
+            return hearing.language  # whisper.cpp fails at its own next step too, and says so
         logits = self._lib.whisper_get_logits_from_state(state)[
             self._start + 1 : self._start + 1 + len(self._languages)
         ]

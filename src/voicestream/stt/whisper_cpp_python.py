@@ -20,7 +20,7 @@ from voicestream import weights
 from voicestream.errors import SttError, WeightsError
 from voicestream.stt.engine import Clip, Recognition
 from voicestream.stt.ggml_file import read_ggml
-from voicestream.stt.whisper import RATE, Token, context_of, language_of, max_tokens, recognition_of, windows
+from voicestream.stt.whisper import RATE, Token, context_of, language_of, max_tokens, noise, recognition_of, windows
 
 try:
     from whisper_cpp_python import whisper_cpp as lib
@@ -72,7 +72,11 @@ class WhisperCppPython:
         self._states: SimpleQueue[int] = SimpleQueue()
         self._pool = ThreadPoolExecutor(capacity, thread_name_prefix="whisper-cpp-python")
         for _ in range(capacity):
-            self._states.put(lib.whisper_init_state(self._context))
+            state = lib.whisper_init_state(self._context)
+            if not state:
+                self.close()
+                raise SttError(f"no memory for {capacity} states of whisper.cpp: set fewer workers")
+            self._states.put(state)
 
     def transcribe(self, clips: Sequence[Clip]) -> list[Recognition]:
         """One recognition for each clip, in order; SttError when it fails or doesn't know the language."""
@@ -80,8 +84,7 @@ class WhisperCppPython:
 
     def warm_up(self) -> None:
         """Run every state once, which allocates what it works with."""
-        noise = np.random.default_rng(0).normal(0, 300, RATE).astype(np.int16)
-        self.transcribe([Clip(noise, RATE, "en")] * self.capacity)
+        self.transcribe(noise(self.capacity))
 
     def close(self) -> None:
         """Wait for what is being transcribed, then free the model."""
