@@ -72,6 +72,22 @@ def test_one_probe_at_a_time_and_the_pause_grows(breaker: Breaker, clock: Clock)
     assert breaker.probe_in_s == 1.0
 
 
+def test_after_a_probe_one_failure_is_enough_until_a_call_succeeds(breaker: Breaker, clock: Clock) -> None:
+    breaker.trip()
+    for _ in range(3):
+        clock.now_s += 5.0
+        assert breaker.probe()
+        breaker.succeeded()
+        breaker.failed()
+        assert breaker.state == "open"
+    clock.now_s += 5.0
+    assert breaker.probe()
+    breaker.succeeded()
+    breaker.succeeded()
+    breaker.failed()
+    assert breaker.state == "closed"
+
+
 def test_calls_from_before_it_opened_change_nothing(breaker: Breaker, clock: Clock) -> None:
     breaker.trip()
     clock.now_s += 0.5

@@ -1,6 +1,7 @@
 """The client of the native server, against gRPC servers that fail as the test tells them."""
 
 import asyncio
+import itertools
 import logging
 import random
 import re
@@ -24,6 +25,7 @@ from voicestream.stt import addresses, client, stt_pb2
 from voicestream.stt.addresses import Host, addresses_of, hosts_of
 from voicestream.stt.client import SttClient
 from voicestream.stt.engine import Clip
+from voicestream.stt.server import Server
 
 NOBODY = "127.0.0.1:1"
 Code = grpc.StatusCode
@@ -118,6 +120,21 @@ async def test_name_without_an_address_is_named(monkeypatch: pytest.MonkeyPatch)
         async with SttClient(f"grpc://{name}:5", "tiny.en") as stt:
             with pytest.raises(SttUnavailable, match=rf"{re.escape(name)}:5: the name has no address"):
                 await stt.transcribe(clip())
+
+
+async def test_a_name_that_is_looked_up_to_no_use_is_looked_up_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = ScriptedServer()
+    found = [(99, socket.SOCK_STREAM, 6, "", ("", 0))]  # neither IPv4 nor IPv6
+
+    async def resolve(*_: Any, **__: Any) -> list[Any]:
+        return found
+
+    async with serving(server) as url, SttClient(url.replace("127.0.0.1", "stt.test"), "tiny.en") as stt:
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
+        with pytest.raises(SttUnavailable, match=r"stt\.test:\d+: the name has no address"):
+            await stt.transcribe(clip())
+        found[:] = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))]
+        await stt.ready(5)
 
 
 # One clip
@@ -360,9 +377,52 @@ async def test_a_server_that_fails_is_left_alone_until_a_probe_succeeds() -> Non
         with pytest.raises(SttUnavailable):
             await stt.transcribe(clip())
         assert len(server.requests) == asked
+        await stt.ready(5)  # its probes succeed
+        with pytest.raises(SttUnavailable):
+            await stt.transcribe(clip())
+        assert len(server.requests) == asked + 1
         server.answer = echo
         await stt.ready(5)
         assert (await stt.transcribe(clip())).text == "800 samples"
+
+
+async def test_a_clip_that_no_server_understands_is_found_out_though_it_trips_the_breaker() -> None:
+    server = ScriptedServer(refuse(Code.UNAVAILABLE))
+    async with serving(server) as url, SttClient(url, "tiny.en") as stt:
+        with pytest.raises(SttUnavailable):
+            await stt.transcribe(clip())
+        server.answer = refuse(Code.INTERNAL)
+        await stt.ready(5)
+        with pytest.raises(SttError, match="scripted INTERNAL") as caught:
+            await stt.transcribe(clip())
+        assert not isinstance(caught.value, SttUnavailable)
+        assert breaker_open(server.address) == 1
+
+
+async def test_a_probe_that_ends_as_nobody_expected_is_not_the_last_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    call, calls = Server._call, itertools.count()
+
+    async def fail_once(self: Server, request: stt_pb2.TranscribeRequest, timeout_s: float) -> stt_pb2.Transcript:
+        if next(calls) == 0:
+            raise RuntimeError("scripted")
+        return await call(self, request, timeout_s)
+
+    server = ScriptedServer()
+    monkeypatch.setattr(Server, "_call", fail_once)
+    async with serving(server) as url, SttClient(url, "tiny.en") as stt:
+        with pytest.raises(SttUnavailable, match=r"the probe failed: RuntimeError\('scripted'\)"):
+            await stt.transcribe(clip())
+        await stt.ready(5)
+
+
+async def test_a_server_that_is_gone_has_no_gauge_whatever_its_last_clips_say() -> None:
+    server = ScriptedServer()
+    async with serving(server):
+        gone = Server(server.address, "stt", "tiny.en", asyncio.Event())
+        await until(lambda: gone.usable)
+        await gone.close()
+        gone.leave_out("it hangs")
+        assert breaker_open(server.address) is None
 
 
 async def test_a_server_that_dies_and_comes_back_is_found_again(caplog: pytest.LogCaptureFixture) -> None:

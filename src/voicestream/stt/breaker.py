@@ -16,7 +16,7 @@ class Breaker:
     """Open at first, with a probe due at once: nothing is known yet. `clock` counts seconds.
 
     `threshold` failures in a row open it for `pause_s`, and each probe that fails doubles the pause, up to
-    `longest_pause_s`.
+    `longest_pause_s`. After a probe has closed it again one failure is enough, until a call succeeds.
     """
 
     def __init__(
@@ -33,6 +33,7 @@ class Breaker:
         self._longest_pause_s = longest_pause_s
         self._clock = clock
         self._failures = 0
+        self._on_trial = False
         self._pause_s = pause_s
         self._probe_at = clock()
 
@@ -58,6 +59,7 @@ class Breaker:
             return
         if self.state == "closed":
             self._pause_s = self._first_pause_s
+            self._on_trial = False
         self.state = "closed"
         self._failures = 0
 
@@ -67,7 +69,7 @@ class Breaker:
             self.trip()
         elif self.state == "closed":
             self._failures += 1
-            if self._failures >= self._threshold:
+            if self._on_trial or self._failures >= self._threshold:
                 self.trip()
 
     def trip(self) -> None:
@@ -75,6 +77,7 @@ class Breaker:
         if self.state == "open":
             return
         self.state = "open"
+        self._on_trial = True
         self._failures = 0
         self._probe_at = self._clock() + self._pause_s
         self._pause_s = min(2 * self._pause_s, self._longest_pause_s)

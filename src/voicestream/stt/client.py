@@ -79,17 +79,17 @@ class SttClient:
         self._retired: set[asyncio.Task[None]] = set()
         self._looked_up = asyncio.Event()
         self._changed = asyncio.Event()
-        self._follow: asyncio.Task[None] | None = None
+        self._following: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        self._follow = asyncio.create_task(self._follow_names())
+        self._following = asyncio.create_task(self._follow_names())
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        assert self._follow is not None, "entered before"
-        for task in (self._follow, *self._retired):
+        assert self._following is not None, "entered before"
+        for task in (self._following, *self._retired):
             task.cancel()
-        await asyncio.gather(self._follow, *self._retired, return_exceptions=True)
+        await asyncio.gather(self._following, *self._retired, return_exceptions=True)
         await asyncio.gather(*(server.close() for server in self._servers.values()))
         self._servers.clear()
 
@@ -127,8 +127,9 @@ class SttClient:
         await self._checked(end)
         not_before: dict[Server, float] = {}
         failures = internal = 0
+        failed_on_it: Server | None = None
         while True:
-            server, wait_s = self._choose(not_before, interim=clip.interim)
+            server, wait_s = self._choose(not_before, interim=clip.interim, last_resort=failed_on_it)
             left_s = end - time.monotonic() - wait_s
             if left_s <= 0 or (clip.interim and (failures or wait_s > 0)):
                 raise SttUnavailable(f"every server of speech to text is full or too slow: {self._troubles()}")
@@ -140,7 +141,8 @@ class SttClient:
                 transcript = await server.ask(request, min(try_s, left_s))
             except aio.AioRpcError as error:
                 failures += 1
-                internal += error.code() == grpc.StatusCode.INTERNAL
+                if error.code() == grpc.StatusCode.INTERNAL:
+                    internal, failed_on_it = internal + 1, server
                 not_before[server] = time.monotonic() + self._judge(
                     server, error, asked_at, failures, interim=clip.interim
                 )
@@ -202,9 +204,16 @@ class SttClient:
             with suppress(asyncio.CancelledError, Exception):
                 await writing
 
-    def _choose(self, not_before: dict[Server, float], *, interim: bool) -> tuple[Server, float]:
-        """Whom to ask, and in how many seconds; raises SttUnavailable when there is nobody."""
-        usable = [server for server in self._servers.values() if server.usable]
+    def _choose(
+        self, not_before: dict[Server, float], *, interim: bool, last_resort: Server | None = None
+    ) -> tuple[Server, float]:
+        """Whom to ask, and in how many seconds; raises SttUnavailable when there is nobody.
+
+        `last_resort` is asked where no server is usable: it has failed on the clip, and whether the clip is to blame
+        must come out, else a clip that trips the breaker each time would wait for ever.
+        """
+        servers = self._servers.values()
+        usable = [server for server in servers if server.usable] or [one for one in servers if one is last_resort]
         if not usable:
             raise SttUnavailable(f"no server of speech to text can be asked: {self._troubles()}")
         now = time.monotonic()
@@ -275,7 +284,7 @@ class SttClient:
     async def _look_up(self, host: Host) -> None:
         try:
             self._found[host] = await addresses_of(host)
-        except (OSError, UnicodeError) as error:  # what was found before stays
+        except (OSError, ValueError) as error:  # what was found before stays
             if host not in self._unknown:
                 _log.warning("speech to text: the name %s has no address: %s", host.name, error)
             self._unknown[host] = f"the name has no address ({error})"

@@ -55,6 +55,7 @@ class Server:
         self.answered_at = 0.0  # time.monotonic()
         self._model = model
         self._changed = changed
+        self._closed = False
         self._breaker = Breaker()
         self._channel = aio.insecure_channel(address, options=(*_OPTIONS, ("grpc.default_authority", name)))
         self._transcribe = self._channel.unary_unary(
@@ -119,12 +120,15 @@ class Server:
 
     async def close(self, grace_s: float | None = None) -> None:
         """End the connection, and after `grace_s` what is under way on it."""
+        self._closed = True
         self._watch.cancel()
         with suppress(KeyError):  # another client of this process had it too
             BREAKER_OPEN.remove(self.address)
         await self._channel.close(grace_s)
 
     def _note(self, what: Callable[[], None]) -> None:
+        if self._closed:
+            return  # clips that were in work: its gauge would come back
         was_usable = self.usable
         what()
         if self.usable == was_usable:
@@ -169,6 +173,8 @@ class Server:
                 self.answered()
             else:
                 self.failed(trouble_of(error))
+        except Exception as error:  # whatever it is, the next probe must come
+            self.failed(f"the probe failed: {error!r}")
         except BaseException:
             self.failed("the probe was cut off")
             raise
