@@ -1,5 +1,6 @@
 """The engine `grpc`: what it does when the servers are not as they should be."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -20,6 +21,7 @@ pytest.importorskip("grpc", reason="the engine grpc is not installed")
 
 from tests.stt.stt_servers import ScriptedServer, beside, hang
 from voicestream.stt import client
+from voicestream.stt.client import SttClient
 from voicestream.stt.grpc_client import GrpcClient
 
 Start = Callable[..., tuple[subprocess.Popen[str], str]]
@@ -130,6 +132,26 @@ def test_closing_ends_what_is_in_work() -> None:
         with pytest.raises(SttUnavailable, match="closed"):
             engine.warm_up()
         engine.close()
+
+
+def test_a_clip_that_comes_while_it_is_closed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    closing, leave = threading.Event(), SttClient.__aexit__
+
+    async def slowly(self: SttClient, *of: object) -> None:
+        closing.set()
+        await asyncio.sleep(0.5)
+        await leave(self, *of)
+
+    monkeypatch.setattr(SttClient, "__aexit__", slowly)
+    server = ScriptedServer(hang)
+    with beside(server):
+        engine = GrpcClient("tiny.en", capacity=1, url=f"grpc://{server.address}")
+        thread = threading.Thread(target=engine.close)
+        thread.start()
+        assert closing.wait(5)
+        with pytest.raises(SttUnavailable, match="the client of speech to text is closed"):
+            engine.transcribe([Clip(np.ones(1600, np.int16), 16000, "en")])
+        thread.join()
 
 
 def test_one_clip_that_fails_calls_the_others_off() -> None:

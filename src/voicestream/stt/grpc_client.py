@@ -32,6 +32,8 @@ class GrpcClient:
         self.model = model
         self.capacity = capacity
         self._client = SttClient(url, model)
+        self._closing = False
+        self._lock = threading.Lock()  # what is begun is known to `close`, and nothing is begun later
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="stt grpc", daemon=True)
         self._thread.start()
@@ -50,8 +52,10 @@ class GrpcClient:
 
     def close(self) -> None:
         """Close the connections; a clip that is in work raises SttUnavailable."""
-        if self._loop.is_closed():
-            return
+        with self._lock:
+            if self._closing:
+                return
+            self._closing = True
         asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -73,10 +77,11 @@ class GrpcClient:
         await asyncio.gather(*waiting, return_exceptions=True)
 
     def _do(self, work: Coroutine[Any, Any, T]) -> T:
-        if self._loop.is_closed():
-            work.close()
-            raise SttUnavailable("the client of speech to text is closed")
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        with self._lock:
+            if self._closing:
+                work.close()
+                raise SttUnavailable("the client of speech to text is closed")
+            future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()
         except CancelledError:
