@@ -95,6 +95,18 @@ def test_the_stage_says_that_it_needs_the_setting() -> None:
         pass
 
 
+@pytest.mark.usefixtures("captioned")
+def test_servers_that_are_away_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("grpc", reason="the engine grpc is not installed")
+    monkeypatch.setenv("VOICESTREAM_STT_ENGINE", "grpc://127.0.0.1:1")
+    settings.cache_clear()
+    begun = time.monotonic()
+    with TopologyTestDriver(captions.stage):
+        assert len(captions.captions) == 1
+    assert time.monotonic() - begun < 30
+    assert captions.captions == captions.engines == captions.threads == captions.starts == []
+
+
 @dataclass
 class Parrot:
     """An engine that hears one more word with every second; it may be slow, or refuse."""
