@@ -56,8 +56,8 @@ class Settings(BaseSettings):
     )
     stt_fallback: str | None = Field(
         None,
-        description="Engine that takes segments while STT_ENGINE is away or full, such as whisper.cpp or auto; none: "
-        "they wait.",
+        description="Engine that takes segments while STT_ENGINE is away or full, and those it fails on, such as "
+        "whisper.cpp or auto; none: they wait.",
     )
     stt_model: str = Field(
         "tiny.en",

@@ -143,6 +143,67 @@ def test_where_the_fallback_fails_too_the_segment_waits(patch: pytest.MonkeyPatc
         assert driver.topic(topics.dlq).read_all() == []
 
 
+def test_a_server_that_fails_on_clips_leaves_them_to_the_fallback(
+    patch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    main, spare = ScriptedServer(refuse(grpc.StatusCode.INTERNAL)), ScriptedServer(by_fallback)
+    waited = figure("voicestream_stt_unavailable_total")
+    with beside(main, spare), driven(patch, f"grpc://{main.address}", f"grpc://{spare.address}") as driver:
+        driver.topic(topics.segments).send(*(segment(n) for n in range(6)))
+        assert [one.text for one in driver.topic(topics.transcripts)] == ["by the fallback"] * 6
+        assert driver.topic(topics.dlq).read_all() == []
+    assert figure("voicestream_stt_unavailable_total") == waited
+    assert caplog.text.count("grpc understands what grpc fails on: ") == 1  # a line a minute
+
+
+def test_what_neither_engine_understands_is_one_dead_letter_in_the_words_of_the_first(
+    patch: pytest.MonkeyPatch,
+) -> None:
+    refusing = refuse(grpc.StatusCode.INVALID_ARGUMENT)
+    main, spare = ScriptedServer(script=(refusing,)), ScriptedServer(refusing)
+    with beside(main, spare), driven(patch, f"grpc://{main.address}", f"grpc://{spare.address}") as driver:
+        driver.topic(topics.segments).send(segment(0), segment(1))
+        assert [one.number for one in driver.topic(topics.transcripts)] == [1]
+        [letter] = driver.topic(topics.dlq).read_all()
+        assert (letter.offset, letter.error) == (0, "SttError")
+        assert main.address in letter.message
+        assert len(spare.requests) == 1
+
+
+def test_with_a_fallback_a_server_that_is_away_is_not_waited_for_and_found_later(
+    patch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    patch.setattr("voicestream.stt.grpc_client._READY_S", 60.0)
+    patch.setattr("voicestream.stt.failover._MORE_S", 0.5)
+    patch.setenv("VOICESTREAM_STT_WORKERS", "1")
+    caplog.set_level(logging.INFO)
+    main, spare = ScriptedServer(), ScriptedServer(by_fallback)
+    begun = time.monotonic()
+    with beside(main, spare) as at:
+        at.do(main.stop())
+        with driven(patch, f"grpc://{main.address}", f"grpc://{spare.address}") as driver:
+            driver.topic(topics.segments).send(segment(0))
+            assert [one.text for one in driver.topic(topics.transcripts)] == ["by the fallback"]
+            assert time.monotonic() - begun < 30
+            assert "speech to text begins without grpc, which is not ready yet" in caplog.text
+            at.do(main.start())
+            stt.engines[0].main.warm_up()  # returns when a probe has found it
+            driver.topic(topics.segments).send(segment(1))
+            assert [one.text for one in driver.topic(topics.transcripts)] == ["1601 samples"]
+            assert "speech to text by grpc/tiny.en from now on" in caplog.text
+
+
+def test_a_stage_whose_server_is_still_waited_for_stops_at_once(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("voicestream.stt.grpc_client._READY_S", 60.0)
+    patch.setattr("voicestream.stt.failover._MORE_S", 0.5)
+    spare = ScriptedServer(by_fallback)
+    with beside(spare):
+        begun = time.monotonic()
+        with driven(patch, AWAY, f"grpc://{spare.address}"):
+            pass
+        assert time.monotonic() - begun < 30
+
+
 def test_with_a_fallback_the_stage_starts_without_its_server(
     patch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
