@@ -54,10 +54,10 @@ void StreamCall::OnReadDone(bool ok) {
       close_input(objection);
     }
   } else if (!input_over_) {
+    close_input(grpc::Status::OK);  // first: all of it is answered, also where the server is shutting down
     if (open_) {
       close_segment(errands);
     }
-    close_input(grpc::Status::OK);
   }
   proceed(std::move(lock), errands);
 }
