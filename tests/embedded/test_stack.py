@@ -129,7 +129,7 @@ def test_a_file_becomes_a_call_in_clickhouse(command, tmp_path: Path) -> None:
         track: " ".join(u["text"] for u in call["utterances"] if u["track"] == track) for track in ("agent", "customer")
     }
     assert "calling Blue River" in heard["agent"]
-    assert "upgrade" in heard["customer"]
+    assert "fiber" in heard["customer"]
     assert found["clickhouse"] == {"calls": 1, "utterances": len(call["utterances"]), "duplicates": 0}
     assert found["dead_letters"] == 0
     assert all(figure is not None for figures in found["latency_ms"].values() for figure in figures.values())
