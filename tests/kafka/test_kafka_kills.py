@@ -21,7 +21,7 @@ def test_a_worker_killed_again_and_again_counts_every_reading_once(run: Run) -> 
     run.wait_committed("counting", len(given))
     assert run.totals() == truth(given)
     assert run.state("counting") == last(truth(given))
-    assert run.sent(run.topics.totals.name) > len(given), "a kill made the worker send some again"
+    assert run.sent(run.topics.totals.name) >= len(given)  # mostly more: what a kill made the worker send again
 
 
 def test_when_one_of_two_workers_is_killed_the_other_takes_over(run: Run) -> None:
